@@ -1,0 +1,87 @@
+"""The backend protocol: what is declared, and one call for everything."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+
+from .array import SparseArray
+from .registry import get_operator, parse_layout, parse_sparsifier
+
+ARRAY = "array"
+"""In a cell, the layout of an operand that is a plain dense array."""
+
+CODING = ("encode", "decode", "validate")
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One thing that a backend can or cannot do.
+
+    operation: "encode", "decode", "validate", "select", an operator's name, or that with ".gradient" behind it;
+    layouts: the layout's name of each operand that may be sparse ("array" for a plain one), for convert the target's
+    too, for select the sparsifier's name; dtype: the values'.
+    """
+
+    operation: str
+    layouts: tuple[str, ...]
+    dtype: str
+
+    def __str__(self) -> str:
+        return f"{self.operation}[{' x '.join(self.layouts)}, {self.dtype}]"
+
+
+class Backend(ABC):
+    """Implements some cells and declares which.  Operands and results are NumPy arrays and SparseArrays.
+
+    The calls, inputs and results being those of `sparseref.reference.Reference`:
+      call("encode", dense, pattern, layout=...) -> SparseArray        call("decode", a) -> dense
+      call("validate", a) -> None, or raises SpecError                 call("select", values, scores, draws, sparsifier=...)
+      call("linear", x, w, bias) -> y, and so for every operator       call("linear.gradient", grad, x, w, bias) -> tuple
+    """
+
+    name: ClassVar[str]
+    version: str = "0"
+
+    @abstractmethod
+    def declines(self, cell: Cell) -> str | None:
+        """None where the backend implements the cell, else the reason why it does not."""
+
+    def accumulator(self, dtype: str) -> str:
+        """The float dtype in which sums over values of `dtype` are kept (BOUND-1)."""
+        return "float64" if dtype == "float64" else "float32"
+
+    def densifies(self, cell: Cell) -> bool:
+        """True where the cell multiplies structural zeros, so that NaN may appear beside a non-finite operand (CORE-P4)."""
+        return False
+
+    @abstractmethod
+    def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:
+        """Run one operation; refuse bad input with the SpecError of its clause."""
+
+
+def cell_of(operation: str, operands: tuple[Any, ...], parameters: dict[str, Any]) -> Cell:
+    """The cell that a call falls into."""
+    if operation == "encode":
+        return Cell(operation, (parse_layout(parameters["layout"]).name,), _dtype(operands[0]))
+    if operation == "select":
+        return Cell(operation, (parse_sparsifier(parameters["sparsifier"]).name,), _dtype(operands[0]))
+    if operation in CODING:
+        return Cell(operation, (operands[0].layout.name,), _dtype(operands[0]))
+    name, _, is_gradient = operation.partition(".")
+    own = operands[1:] if is_gradient else operands
+    layouts = [_layout_name(operand) for operand in own[:get_operator(name).sparse_operands]]
+    if name == "convert":
+        layouts.append(parse_layout(parameters["layout"]).name)
+    return Cell(operation, tuple(layouts), _dtype(own[0]))
+
+
+def _layout_name(operand: Any) -> str:
+    return operand.layout.name if isinstance(operand, SparseArray) else ARRAY
+
+
+def _dtype(operand: np.ndarray | SparseArray) -> str:
+    return str(operand.dtype.name)

@@ -1,0 +1,100 @@
+"""Calls and results as JSON: one format for frozen vectors, for workers in any language, and for counterexamples.
+
+An array is {"dtype", "shape", "data"}: row-major, floats as C99 hex strings ("0x1.8p+1", "nan", "-inf"), so that no bit
+is lost and strtod reads them; integers as numbers, bools as true and false.  A sparse array is {"layout", "shape", "dtype",
+"arrays"}; layouts and sparsifiers are their short strings.  Schema: spec/protocol.schema.json.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from ..array import SparseArray
+from ..dtypes import FLOATS, value_dtype
+from ..errors import SpecError
+from ..layouts.base import Layout
+from ..registry import parse_layout, sparsifiers
+from ..sparsifiers import SameFormat, SamePattern
+from ..sparsifiers.base import Sparsifier
+
+
+@dataclass(frozen=True)
+class Call:
+    """One operation with its operands and parameters, as `Backend.call` takes them."""
+
+    operation: str
+    operands: tuple[Any, ...]
+    parameters: dict[str, Any] = field(default_factory=dict)
+
+
+def to_json(value: Any) -> Any:
+    """Any operand, parameter or result -> what json.dump takes."""
+    if isinstance(value, Call):
+        return {"operation": value.operation, "operands": [to_json(operand) for operand in value.operands],
+                "parameters": {name: to_json(parameter) for name, parameter in value.parameters.items()}}
+    if isinstance(value, np.ndarray):
+        return {"dtype": value.dtype.name, "shape": list(value.shape), "data": [_element(x) for x in value.reshape(-1)]}
+    if isinstance(value, SparseArray):
+        return {"layout": str(value.layout), "shape": list(value.shape), "dtype": value.dtype.name,
+                "arrays": {name: to_json(array) for name, array in sorted(value.arrays.items())}}
+    if isinstance(value, SamePattern | SameFormat):
+        return {"sparsifier": value.name, "like": to_json(value.like)}
+    if isinstance(value, Layout | Sparsifier):
+        return str(value)
+    if isinstance(value, np.generic):
+        return to_json(np.asarray(value))
+    if isinstance(value, tuple | list):
+        return [to_json(item) for item in value]
+    if isinstance(value, float):
+        return {"float": value.hex()}
+    if value is None or isinstance(value, bool | int | str):
+        return value
+    raise TypeError(f"no JSON form for {type(value).__name__}")
+
+
+def from_json(value: Any) -> Any:
+    """What `to_json` wrote -> the operand, parameter or result; lists come back as tuples, short strings as strings.
+
+    Errors: WIRE-1, where the JSON is none of the forms above.
+    """
+    if isinstance(value, list):
+        return tuple(from_json(item) for item in value)
+    if not isinstance(value, dict):
+        return value
+    try:
+        if "operation" in value:
+            return Call(value["operation"], from_json(value["operands"]),
+                        {name: from_json(parameter) for name, parameter in value["parameters"].items()})
+        if "data" in value:
+            return _array(value)
+        if "layout" in value:
+            return SparseArray(parse_layout(value["layout"]), tuple(value["shape"]), value_dtype(value["dtype"]),
+                               {name: _array(array) for name, array in value["arrays"].items()})
+        if "sparsifier" in value:
+            return sparsifiers.get(value["sparsifier"])(from_json(value["like"]))
+        return float.fromhex(value["float"])
+    except SpecError:
+        raise
+    except (KeyError, TypeError, ValueError) as problem:
+        raise SpecError("WIRE-1", f"this JSON is no operand: {problem}.", wanted="an array, a sparse array, a call or a float",
+                        given=str(value)[:200]) from problem
+
+
+def _element(x: Any) -> Any:
+    """One element of an array -> hex string, number or bool."""
+    if isinstance(x, np.bool_):
+        return bool(x)
+    if isinstance(x, np.integer):
+        return int(x)
+    return float(x).hex()
+
+
+def _array(value: dict[str, Any]) -> np.ndarray:
+    name = value["dtype"]
+    if name in FLOATS:
+        wide = np.array([float.fromhex(x) for x in value["data"]], np.float64)
+        return wide.astype(value_dtype(name)).reshape(value["shape"])
+    return np.array(value["data"], np.dtype(name)).reshape(value["shape"])

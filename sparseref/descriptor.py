@@ -1,0 +1,54 @@
+"""Short strings for descriptors: `nmg:2:8:8,tail=short` <-> NMG(2, 8, 8, tail="short") (CORE-L1)."""
+
+from __future__ import annotations
+
+import inspect
+from dataclasses import MISSING, fields
+from typing import Any, ClassVar, TypeVar
+
+from .errors import SpecError
+
+D = TypeVar("D")
+
+
+class Descriptor:
+    """A frozen dataclass with a name; its parameters without a default are positional in the short string."""
+
+    name: ClassVar[str]
+
+    def __str__(self) -> str:
+        text = self.name
+        for field in fields(self):  # type: ignore[arg-type]  # every subclass is a dataclass
+            value = getattr(self, field.name)
+            if field.default is MISSING:
+                text += f":{value}"
+            elif value != field.default:
+                text += f",{field.name}={value}"
+        return text
+
+
+def build(kind: type[D], text: str) -> D:
+    """A class and its short string -> the descriptor; the class checks the parameters themselves."""
+    head, *named = text.split(",")
+    _, *positional = head.split(":")
+    parameters = list(inspect.signature(kind).parameters)
+    given: dict[str, Any] = {}
+    for name, value in [*zip(parameters, positional, strict=False), *(pair.split("=", 1) for pair in named if "=" in pair)]:
+        given[name] = _number(value)
+    try:
+        if len(positional) > len(parameters) or any("=" not in pair for pair in named):
+            raise TypeError
+        return kind(**given)
+    except TypeError:
+        raise SpecError("CORE-L1", f"{text!r} does not fit the parameters of {kind.__name__}.",
+                        wanted=f"{kind.name}:" + ":".join(parameters), given=text,  # type: ignore[attr-defined]  # a Descriptor
+                        fix="write parameters without a default after colons, the others as ,name=value") from None
+
+
+def _number(text: str) -> int | float | str:
+    for convert in (int, float):
+        try:
+            return convert(text)
+        except ValueError:
+            pass
+    return text

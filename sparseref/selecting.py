@@ -1,0 +1,66 @@
+"""select, sparsify and energy: which entries live, and what they keep."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from .array import SparseArray
+from .coding import decode, encode
+from .dtypes import value_dtype
+from .errors import SpecError
+from .layouts.base import Layout
+from .registry import parse_layout, parse_sparsifier
+from .sparsifiers import own_sparsifier
+from .sparsifiers.base import Sparsifier, without_nan
+from .sparsifiers.scores import magnitude
+
+
+def select(values: Any, sparsifier: str | Sparsifier, scores: np.ndarray | None = None,
+           rng: np.random.Generator | None = None, draws: np.ndarray | None = None) -> np.ndarray:
+    """values [shape] dense or sparse, scores [shape] or None for |values| -> pattern bool [shape].
+
+    `rng` is asked for one number an entry where the sparsifier needs chance; `draws` [shape] gives the numbers instead.
+    Errors: SPF-2 (scores of another shape), SPF-5 (chance without a generator), the sparsifier's own.
+    """
+    sparsifier = parse_sparsifier(sparsifier)
+    dense = decode(values) if isinstance(values, SparseArray) else np.asarray(values)
+    value_dtype(dense.dtype)
+    ranked = magnitude(dense) if scores is None else without_nan(np.asarray(scores, np.float64))   # SPF-2, SPF-3
+    if ranked.shape != dense.shape:                                                        # SPF-2
+        raise SpecError("SPF-2", "the scores have another shape than the values.", wanted=f"{dense.shape}",
+                        given=f"{ranked.shape}")
+    if sparsifier.needs_draws and draws is None:
+        if rng is None:                                                                    # SPF-5
+            raise SpecError("SPF-5", f"{sparsifier} leaves the choice to chance.", wanted="a numpy.random.Generator",
+                            given="none", fix="pass rng=np.random.default_rng(0)")
+        draws = rng.random(dense.shape)
+    pattern = sparsifier.select(ranked, np.zeros(0) if draws is None else np.asarray(draws))
+    if isinstance(values, SparseArray) and not sparsifier.structured:                      # SPF-6
+        pattern = pattern & values.pattern
+    return pattern
+
+
+def sparsify(values: Any, layout: str | Layout, sparsifier: str | Sparsifier | None = None,
+             scores: np.ndarray | None = None, rng: np.random.Generator | None = None) -> SparseArray:
+    """values [shape], dense or sparse -> SparseArray: the sparsifier chooses, the layout places (SPF-1, SPF-10).
+
+    Without a sparsifier the layout's own is used: nmg:2:8:8 its greedy, csr every entry that is not zero.
+    `layout` may be a format such as "csr:0.9", which names the share that a magnitude sparsifier drops (FMT-4).
+    """
+    if sparsifier is None and isinstance(layout, str):
+        from .formats import parse_format
+
+        sparsifier, layout = parse_format(layout)
+    layout = parse_layout(layout)
+    pattern = select(values, sparsifier or own_sparsifier(layout), scores, rng)
+    return encode(decode(values) if isinstance(values, SparseArray) else values, layout, pattern)
+
+
+def energy(values: Any, kept: SparseArray | np.ndarray) -> float:
+    """values [shape], kept: a SparseArray or pattern bool [shape] -> sum of |kept| over sum of |all|, 1 if all is 0 (SPF-11)."""
+    weights = np.abs(np.asarray(values).astype(np.float64))
+    pattern = kept.pattern if isinstance(kept, SparseArray) else kept
+    total = weights.sum()
+    return float(weights[pattern].sum() / total) if total else 1.0
