@@ -29,6 +29,7 @@ class BSR(Layout):
     r: int
     c: int
     name: ClassVar[str] = "bsr"
+    examples: ClassVar[tuple[str, ...]] = ("bsr:2:3", "bsr:3:1")
 
     def __post_init__(self) -> None:
         whole_number("BSR-C1", "r", self.r, 1, 65536)

@@ -23,6 +23,7 @@ class COO(Layout):
     """
 
     name: ClassVar[str] = "coo"
+    examples: ClassVar[tuple[str, ...]] = ("coo",)
     any_pattern: ClassVar[bool] = True
 
     def check(self, shape: tuple[int, ...]) -> None:

@@ -24,6 +24,7 @@ class CSC(Layout):
     """
 
     name: ClassVar[str] = "csc"
+    examples: ClassVar[tuple[str, ...]] = ("csc",)
     any_pattern: ClassVar[bool] = True
 
     def check(self, shape: tuple[int, ...]) -> None:

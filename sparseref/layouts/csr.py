@@ -24,6 +24,7 @@ class CSR(Layout):
     """
 
     name: ClassVar[str] = "csr"
+    examples: ClassVar[tuple[str, ...]] = ("csr",)
     any_pattern: ClassVar[bool] = True
 
     def check(self, shape: tuple[int, ...]) -> None:

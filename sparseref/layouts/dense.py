@@ -22,6 +22,7 @@ class Dense(Layout):
     """
 
     name: ClassVar[str] = "dense"
+    examples: ClassVar[tuple[str, ...]] = ("dense",)
 
     def fields(self, shape: tuple[int, ...]) -> dict[str, Field]:
         return {"values": Field(None, shape)}

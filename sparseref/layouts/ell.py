@@ -24,6 +24,7 @@ class ELL(Layout):
     """
 
     name: ClassVar[str] = "ell"
+    examples: ClassVar[tuple[str, ...]] = ("ell",)
     any_pattern: ClassVar[bool] = True
 
     def check(self, shape: tuple[int, ...]) -> None:

@@ -22,6 +22,7 @@ class Masked(Layout):
     """
 
     name: ClassVar[str] = "masked"
+    examples: ClassVar[tuple[str, ...]] = ("masked",)
     any_pattern: ClassVar[bool] = True
 
     def fields(self, shape: tuple[int, ...]) -> dict[str, Field]:

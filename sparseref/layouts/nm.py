@@ -29,6 +29,7 @@ class NM(Layout):
     m: int
     axis: int = -1
     name: ClassVar[str] = "nm"
+    examples: ClassVar[tuple[str, ...]] = ("nm:2:4", "nm:1:3,axis=0")
 
     def __post_init__(self) -> None:
         whole_number("NM-C1", "m", self.m, 1, 65536)

@@ -33,6 +33,7 @@ class VNM(Layout):
     sparse_axis: int = 1
     vector_axis: int = 0
     name: ClassVar[str] = "vnm"
+    examples: ClassVar[tuple[str, ...]] = ("vnm:2:1:3", "vnm:3:2:4,sparse_axis=0,vector_axis=1")
 
     def __post_init__(self) -> None:
         whole_number("VNM-C1", "v", self.v, 1, 65536)
