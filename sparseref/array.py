@@ -84,14 +84,16 @@ def checked_shape(shape: Any) -> tuple[int, ...]:
 
 def same_bits(a: np.ndarray, b: np.ndarray) -> bool:
     """Equal shape, dtype and bits; +0 and -0 differ, all NaNs are one NaN (CORE-D3)."""
-    if a.shape != b.shape or a.dtype != b.dtype:
-        return False
-    if a.dtype.kind in "biu":
-        return bool(np.array_equal(a, b))
+    return a.shape == b.shape and a.dtype == b.dtype and not differing(a, b).any()
+
+
+def differing(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """a, b [shape] -> bool [shape]: True where the bits differ; +0 and -0 do, all NaNs are one NaN (CORE-D3)."""
+    if a.dtype.kind in "biu" and b.dtype.kind in "biu":
+        return np.asarray(a != b)
     wide_a, wide_b = a.astype(np.float64), b.astype(np.float64)
-    nan = np.isnan(wide_a)
     equal = (wide_a == wide_b) & (np.signbit(wide_a) == np.signbit(wide_b))
-    return bool(np.all(np.where(nan, np.isnan(wide_b), equal)))
+    return np.asarray(~np.where(np.isnan(wide_a), np.isnan(wide_b), equal))
 
 
 def same_array(a: SparseArray, b: SparseArray) -> bool:
