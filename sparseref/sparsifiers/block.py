@@ -60,6 +60,7 @@ class BlockThreshold(Sparsifier):
     c: int
     threshold: float = LEAST_POSITIVE
     name: ClassVar[str] = "block-threshold"
+    examples: ClassVar[tuple[str, ...]] = ("block-threshold:2:3", "block-threshold:2:2,threshold=3.0")
     kind: ClassVar[Kind] = Kind.BLOCKING
     memory: ClassVar[str] = "r * c"
     structured: ClassVar[bool] = True
@@ -86,6 +87,7 @@ class BlockFraction(Sparsifier):
     c: int
     fraction: float
     name: ClassVar[str] = "block-fraction"
+    examples: ClassVar[tuple[str, ...]] = ("block-fraction:2:3:0.5", "block-fraction:1:2:0.75")
     kind: ClassVar[Kind] = Kind.MATERIALIZING
     passes: ClassVar[int] = 2
     memory: ClassVar[str] = "size"

@@ -21,6 +21,7 @@ class ScalarFraction(Sparsifier):
 
     fraction: float
     name: ClassVar[str] = "scalar-fraction"
+    examples: ClassVar[tuple[str, ...]] = ("scalar-fraction:0.5", "scalar-fraction:0.9")
     kind: ClassVar[Kind] = Kind.MATERIALIZING
     passes: ClassVar[int] = 2
     memory: ClassVar[str] = "size"

@@ -15,6 +15,7 @@ class KeepAll(Sparsifier):
     """scores [shape] -> pattern [shape], all True; of a sparse array, all that is stored (KEEP-S1)."""
 
     name: ClassVar[str] = "keep-all"
+    examples: ClassVar[tuple[str, ...]] = ("keep-all",)
     kind: ClassVar[Kind] = Kind.STREAMING
     memory: ClassVar[str] = "1"
 

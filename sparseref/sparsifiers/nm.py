@@ -25,6 +25,7 @@ class PerBlockNM(Sparsifier):
     m: int
     axis: int = -1
     name: ClassVar[str] = "nm"
+    examples: ClassVar[tuple[str, ...]] = ("nm:2:4", "nm:1:3,axis=0")
     kind: ClassVar[Kind] = Kind.BLOCKING
     memory: ClassVar[str] = "m"
     structured: ClassVar[bool] = True

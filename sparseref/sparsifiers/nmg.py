@@ -72,11 +72,13 @@ class GreedyNMG(GroupedNM):
     """
 
     name: ClassVar[str] = "nmg"
+    examples: ClassVar[tuple[str, ...]] = ("nmg:2:4:2", "nmg:1:3:2,tail=short", "nmg:2:3:2,sparse_axis=1,group_axis=0")
     memory: ClassVar[str] = "C * g * C"
 
     def assign(self, scores: np.ndarray, g: int) -> np.ndarray:
         chunks, fibres, patterns = scores.shape
-        order = np.argsort(-scores.reshape(chunks, -1), axis=1, kind="stable")             # NMGS-S2, NMGS-S3: fibre-major
+        pairs = scores.reshape(chunks, fibres * patterns)                                  # NMGS-S3: lower fibre, lower pattern
+        order = np.argsort(-pairs, axis=1, kind="stable")                                  # NMGS-S2: best first
         owner = np.full((chunks, fibres), -1)
         room = np.full((chunks, patterns), g)
         every = np.arange(chunks)

@@ -22,6 +22,7 @@ class OptimalNMG(GroupedNM):
     """
 
     name: ClassVar[str] = "nmg-optimal"
+    examples: ClassVar[tuple[str, ...]] = ("nmg-optimal:2:4:1", "nmg-optimal:1:3:2,tail=short")
     memory: ClassVar[str] = "(C * g)**2"
 
     def assign(self, scores: np.ndarray, g: int) -> np.ndarray:

@@ -21,6 +21,7 @@ class RandomFraction(Sparsifier):
 
     fraction: float
     name: ClassVar[str] = "random-fraction"
+    examples: ClassVar[tuple[str, ...]] = ("random-fraction:0.5",)
     kind: ClassVar[Kind] = Kind.STREAMING
     memory: ClassVar[str] = "1"
     needs_draws: ClassVar[bool] = True

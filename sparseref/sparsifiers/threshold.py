@@ -21,6 +21,7 @@ class ScalarThreshold(Sparsifier):
 
     threshold: float = LEAST_POSITIVE
     name: ClassVar[str] = "scalar-threshold"
+    examples: ClassVar[tuple[str, ...]] = ("scalar-threshold", "scalar-threshold,threshold=1.0")
     kind: ClassVar[Kind] = Kind.STREAMING
     memory: ClassVar[str] = "1"
 

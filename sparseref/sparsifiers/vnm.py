@@ -27,6 +27,7 @@ class VectorNM(Sparsifier):
     sparse_axis: int = 1
     vector_axis: int = 0
     name: ClassVar[str] = "vnm"
+    examples: ClassVar[tuple[str, ...]] = ("vnm:2:1:3", "vnm:3:2:4,sparse_axis=0,vector_axis=1")
     kind: ClassVar[Kind] = Kind.BLOCKING
     memory: ClassVar[str] = "v * m"
     structured: ClassVar[bool] = True
