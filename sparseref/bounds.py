@@ -48,7 +48,8 @@ def sum_bound(value: np.ndarray, magnitude: np.ndarray, k: np.ndarray, accumulat
         return spread * (1 + u_out) + u_out * np.abs(value) + k * eta + smallest_subnormal(out) / 2
 
 
-def expected_forward(operator: Operator, operands: tuple[Operand, ...], parameters: dict[str, Any], accumulator: str) -> tuple[Expected, np.ndarray]:
+def expected_forward(operator: Operator, operands: tuple[Operand, ...], parameters: dict[str, Any],
+                     accumulator: str) -> tuple[Expected, np.ndarray]:
     """The meaning of a call -> what its values may be, and its pattern bool [result]."""
     pairs = _pairs(operands)
     with np.errstate(invalid="ignore", over="ignore"):

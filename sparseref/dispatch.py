@@ -104,7 +104,8 @@ def _plan(operation: str, operands: tuple[Any, ...], parameters: dict[str, Any],
 def _lossless(operands: tuple[Any, ...], implements: Any, operation: str,
               parameters: dict[str, Any]) -> list[tuple[tuple[Conversion, ...], Cell, tuple[Any, ...]]]:
     """Every way to store the operands in layouts that take any pattern and that the backend implements (DSP-2)."""
-    choices = [[operand, *_stored_otherwise(operand)] if isinstance(operand, SparseArray) else [operand] for operand in operands]
+    choices = [[operand, *_stored_otherwise(operand)] if isinstance(operand, SparseArray) else [operand]
+               for operand in operands]
     found = []
     for converted in product(*choices):
         cell = cell_of(operation, converted, parameters)

@@ -89,7 +89,8 @@ def in_slots(value: np.ndarray, operand: np.ndarray | SparseArray) -> np.ndarray
     return operand.with_values(flat[positions])
 
 
-def place(result: Pair, operator: Operator, operands: tuple[Operand, ...], parameters: dict[str, Any]) -> np.ndarray | SparseArray:
+def place(result: Pair, operator: Operator, operands: tuple[Operand, ...],
+          parameters: dict[str, Any]) -> np.ndarray | SparseArray:
     """result [shape], rounded -> stored as the operator says when no output format is named (OPS-4)."""
     first = next((operand for operand in operands if isinstance(operand, SparseArray)), None)
     if operator.result is Result.DENSE or (first is None and operator.result is not Result.CONVERTED):

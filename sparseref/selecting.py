@@ -59,7 +59,7 @@ def sparsify(values: Any, layout: str | Layout, sparsifier: str | Sparsifier | N
 
 
 def energy(values: Any, kept: SparseArray | np.ndarray) -> float:
-    """values [shape], kept: a SparseArray or pattern bool [shape] -> sum of |kept| over sum of |all|, 1 if all is 0 (SPF-11)."""
+    """values [shape], kept: a SparseArray or pattern [shape] -> sum of |kept| over sum of |all|, 1 where all is 0 (SPF-11)."""
     weights = np.abs(np.asarray(values).astype(np.float64))
     pattern = kept.pattern if isinstance(kept, SparseArray) else kept
     total = weights.sum()

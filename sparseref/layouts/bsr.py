@@ -56,7 +56,7 @@ class BSR(Layout):
 
     def encode(self, dense: np.ndarray, pattern: np.ndarray) -> dict[str, np.ndarray]:
         index = coordinate_dtype(dense.shape)
-        stored = self._cut(pattern, False).any(axis=(2, 3))                                # [RB, CB]
+        stored = np.asarray(self._cut(pattern, False).any(axis=(2, 3)))                    # [RB, CB]
         whole = self._cut(np.ones(dense.shape, bool), False)
         partial = stored[:, :, None, None] & whole & ~self._cut(pattern, False)
         if partial.any():                                                                  # BSR-C5

@@ -52,7 +52,8 @@ class NMG(Layout):
     group_axis: int = 1
     tail: str = "pad"
     name: ClassVar[str] = "nmg"
-    examples: ClassVar[tuple[str, ...]] = ("nmg:2:4:2", "nmg:1:3:2,tail=short", "nmg:2:3:2,sparse_axis=1,group_axis=0,tail=short")
+    examples: ClassVar[tuple[str, ...]] = ("nmg:2:4:2", "nmg:1:3:2,tail=short",
+                                           "nmg:2:3:2,sparse_axis=1,group_axis=0,tail=short")
 
     def __post_init__(self) -> None:
         whole_number("NMG-C1", "m", self.m, 1, 256)

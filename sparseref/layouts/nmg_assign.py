@@ -58,7 +58,7 @@ def _refuse(layout: NMG, chunk: Chunk, kept: np.ndarray, where: np.ndarray) -> N
     b, block, fibre = where
     places = np.flatnonzero(kept[b, block, fibre])
     same = int((kept[b, block] == kept[b, block, fibre]).all(axis=1).sum())
-    raise SpecError("NMG-C6", f"fibre {chunk.first + fibre} (batch {b}) keeps rows {places.tolist()} of its block, and no slot is "
-                    "left for it.", wanted=f"{layout.n} of {layout.m} rows kept, each pattern by at most {chunk.g} fibres",
+    raise SpecError("NMG-C6", f"fibre {chunk.first + fibre} (batch {b}) keeps rows {places.tolist()} of its block, and no slot "
+                    "is left for it.", wanted=f"{layout.n} of {layout.m} rows kept, each pattern by at most {chunk.g} fibres",
                     given=f"{len(places)} rows kept, this pattern by {same} fibres of the chunk",
                     fix=f"choose the pattern with GreedyNMG({layout.n}, {layout.m}, {layout.g})")

@@ -27,7 +27,7 @@ def check(x: Pair, w: Pair, bias: Pair | None = None, *, kernel: Any, stride: An
     (kh, kw), _ = both("CONV2D-2", "kernel", kernel, 1), both("CONV2D-2", "stride", stride, 1)
     (ph, pw), (dh, dw) = both("CONV2D-2", "padding", padding, 0), both("CONV2D-2", "dilation", dilation, 1)
     fits = x.ndim == 4 and w.ndim == 2 and w.shape[1] == x.shape[1] * kh * kw
-    if not fits or (bias is not None and bias.shape != w.shape[:1]):                                                                           # CONV2D-3
+    if not fits or (bias is not None and bias.shape != w.shape[:1]):                       # CONV2D-3
         raise SpecError("CONV2D-3", "the shapes do not fit a convolution.",
                         wanted=f"x [B, C, H, W], w [O, C*{kh}*{kw}], bias [O] or none",
                         given=f"x {x.shape}, w {w.shape}, bias {'none' if bias is None else bias.shape}")

@@ -20,7 +20,7 @@ def to_dense_gradient(grad: np.ndarray, a: Pair) -> Gradients:
 
 
 def convert(a: Pair, layout: Any) -> Pair:
-    """a [shape] -> the same values and pattern in `layout`; dense has no pattern and stores +0 instead (CONVERT-1, CONVERT-2)."""
+    """a [shape] -> the same values and pattern in `layout`; dense has none and stores +0 instead (CONVERT-1, CONVERT-2)."""
     return Pair(a.value, np.ones(a.shape, bool)) if str(layout) == "dense" else a
 
 
