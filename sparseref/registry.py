@@ -107,6 +107,6 @@ def load_object(address: str) -> Any:
         return getattr(import_module(module_name), name)
     except (ImportError, AttributeError, ValueError) as problem:
         raise SpecError("REG-3", f"cannot load {address!r}: {problem}.", wanted="module:Name, importable from here",
-                        given=address, fix="run from the folder that holds the module, or install it") from problem
+                        given=repr(address), fix="run from the folder that holds the module, or install it") from problem
 
 
