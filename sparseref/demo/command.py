@@ -70,7 +70,7 @@ def demo(
             result = run.run_demo(format, backend, articles, seed, progress=progress)
             page = report.write(result, out, json_file)
     except (SpecError, MissingDependency) as refused:
-        Console(stderr=True).print(str(refused), style="red", markup=False, highlight=False)
+        Console(stderr=True).print(str(refused), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(REFUSED) from None
     except KeyboardInterrupt:
         Console(stderr=True).print("interrupted; nothing was written", style="yellow")

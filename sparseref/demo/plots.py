@@ -115,15 +115,16 @@ def storage(axes: Axes, result: DemoResult) -> None:
     rest = result.model_bits[0] - linears
     pieces = (("embeddings and all else, dense in both", rest, rest, DENSE), ("values", linears, stored.values, SPARSE),
               ("indices", 0, stored.indices, LIMIT), ("slots without an entry", 0, stored.padding, EMPTY))
-    left = np.zeros(2)
+    left, whole = np.zeros(2), result.model_bits[0] / 8e6
     for label, in_dense, in_sparse, colour in pieces:
         widths = np.array([in_sparse, in_dense]) / 8e6
         bars = axes.barh([0, 1], widths, left=left, color=colour, label=label, height=0.6)
-        axes.bar_label(bars, [f"{width:.1f}" if width > 1.5 else "" for width in widths], label_type="center", color="white")
+        room = [f"{width:.1f}" if width > 0.03 * whole else "" for width in widths]
+        axes.bar_label(bars, room, label_type="center", color="white")
         left += widths
     axes.set_yticks([0, 1], [result.settings.format, "dense"])
     for y, width in enumerate(left):
-        axes.text(width + 0.8, y, f"{width:.1f} MB", va="center")
+        axes.text(width + 0.01 * whole, y, f"{width:.1f} MB", va="center")
     axes.set_xlim(0, left.max() * 1.12)
     axes.set_xlabel("MB")
     axes.grid(False, axis="y")
