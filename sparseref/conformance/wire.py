@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from ..array import SparseArray
+from ..array import SparseArray, checked_shape, same_bits
 from ..dtypes import FLOATS, value_dtype
 from ..errors import SpecError
 from ..layouts.base import Layout
@@ -78,7 +78,7 @@ def from_json(value: Any) -> Any:
         return float.fromhex(value["float"])
     except SpecError:
         raise
-    except (KeyError, TypeError, ValueError) as problem:
+    except (KeyError, OverflowError, TypeError, ValueError) as problem:
         raise SpecError("WIRE-1", f"this JSON is no operand: {problem}.", wanted="an array, a sparse array, a call or a float",
                         given=str(value)[:200]) from problem
 
@@ -93,8 +93,16 @@ def _element(x: Any) -> Any:
 
 
 def _array(value: dict[str, Any]) -> np.ndarray:
-    name = value["dtype"]
+    """Refuses what the dtype does not have: to round it here would hide a wrong number."""
+    name, data, shape = value["dtype"], value["data"], checked_shape(value["shape"])
     if name in FLOATS:
-        wide = np.array([float.fromhex(x) for x in value["data"]], np.float64)
-        return wide.astype(value_dtype(name)).reshape(value["shape"])
-    return np.array(value["data"], np.dtype(name)).reshape(value["shape"])
+        wide = np.array([float.fromhex(x) for x in data], np.float64)
+        with np.errstate(over="ignore"):
+            array = wide.astype(value_dtype(name))
+        if not same_bits(array.astype(np.float64), wide):
+            raise ValueError(f"an element is no {name}")
+        return array.reshape(shape)
+    dtype = np.dtype(name)
+    if any(type(x) is not (bool if dtype.kind == "b" else int) for x in data):
+        raise ValueError(f"an element is no {name}")
+    return np.array(data, dtype).reshape(shape)
