@@ -21,7 +21,7 @@ GRACE_SECONDS = 1.0
 """How long a worker may take to leave once its input has ended."""
 
 
-class WorkerCrash(Exception):  # noqa: N818 - named as its verdict
+class WorkerCrash(Exception):
     """The worker died: exit_code as subprocess gives it (-11: by signal 11; None: it lives, but closed its output)."""
 
     def __init__(self, exit_code: int | None, stderr: str) -> None:
@@ -29,7 +29,7 @@ class WorkerCrash(Exception):  # noqa: N818 - named as its verdict
         super().__init__(f"the worker {_manner(exit_code)}" + _said(stderr))
 
 
-class WorkerTimeout(Exception):  # noqa: N818 - named as its verdict
+class WorkerTimeout(Exception):
     """No complete reply came within `seconds`."""
 
     def __init__(self, seconds: float, stderr: str) -> None:

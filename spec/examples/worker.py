@@ -16,13 +16,13 @@ HELLO = {"name": "example-python", "version": "1", "accumulators": dict.fromkeys
     {"operation": "linear", "layouts": ["array", "csr"], "dtypes": FLOATS}]}
 
 
-class RefusalError(Exception):
+class Refusal(Exception):
     """Raised with (clause, message): bad input, refused by the clause."""
 
 
 def need(good, clause, message):
     if not good:
-        raise RefusalError(clause, message)
+        raise Refusal(clause, message)
 
 
 def narrow(value, dtype):
@@ -95,7 +95,7 @@ def answer(request):
     call = request["call"]
     try:
         return {"result": {"decode": decode, "validate": validate, "linear": linear}[call["operation"]](*call["operands"])}
-    except RefusalError as refusal:
+    except Refusal as refusal:
         return {"error": {"clause": refusal.args[0], "message": refusal.args[1]}}
 
 
