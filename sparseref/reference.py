@@ -86,7 +86,8 @@ def in_slots(value: np.ndarray, operand: np.ndarray | SparseArray) -> np.ndarray
         return np.ascontiguousarray(value)
     positions = operand.layout.positions(operand)
     flat = np.append(value.reshape(-1), np.zeros(1, value.dtype))                          # position -1 reads this zero
-    return operand.with_values(flat[positions])
+    own = {name: array.copy() for name, array in operand.arrays.items()}                   # CORE-M1: nothing is shared
+    return SparseArray(operand.layout, operand.shape, value.dtype, {**own, "values": flat[positions]})
 
 
 def place(result: Pair, operator: Operator, operands: tuple[Operand, ...],
