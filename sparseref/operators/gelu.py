@@ -34,7 +34,7 @@ def gradient(grad: np.ndarray, a: Pair, approximate: str = "none") -> Gradients:
         density = np.exp(-0.5 * x * x) / math.sqrt(2 * math.pi)
     else:
         t = np.tanh(TANH_SLOPE * (x + TANH_CUBIC * x**3))
-        density = 0.5 * (1 - t * t) * TANH_SLOPE * (1 + 3 * TANH_CUBIC * x * x)
+        density = _times(1 + 3 * TANH_CUBIC * x * x, 0.5 * (1 - t * t) * TANH_SLOPE)
     return (grad * (_cdf(x, approximate) + _times(x, density)),)
 
 
@@ -48,7 +48,7 @@ def _cdf(x: np.ndarray, approximate: str) -> np.ndarray:
 
 
 def _times(x: np.ndarray, factor: np.ndarray) -> np.ndarray:
-    """x * factor with 0 for inf * 0: both forms tend to 0 at -inf (GELU-1)."""
+    """x * factor with 0 for inf * 0: both forms tend to 0 at -inf, their slopes at both infinities (GELU-1, GELU-3)."""
     return np.where(factor == 0, np.zeros(()), x * factor)
 
 
