@@ -22,7 +22,7 @@ def select(values: Any, sparsifier: str | Sparsifier, scores: np.ndarray | None 
     """values [shape] dense or sparse, scores [shape] or None for |values| -> pattern bool [shape].
 
     `rng` is asked for one number an entry where the sparsifier needs chance; `draws` [shape] gives the numbers instead.
-    Errors: SPF-2 (scores of another shape), SPF-5 (chance without a generator), the sparsifier's own.
+    Errors: SPF-2 (scores of another shape), SPF-5 (no generator, draws of another shape), the sparsifier's own.
     """
     sparsifier = parse_sparsifier(sparsifier)
     dense = decode(values) if isinstance(values, SparseArray) else np.asarray(values)
@@ -36,6 +36,9 @@ def select(values: Any, sparsifier: str | Sparsifier, scores: np.ndarray | None 
             raise SpecError("SPF-5", f"{sparsifier} leaves the choice to chance.", wanted="a numpy.random.Generator",
                             given="none", fix="pass rng=np.random.default_rng(0)")
         draws = rng.random(dense.shape)
+    if draws is not None and np.shape(draws) != dense.shape:                               # SPF-5
+        raise SpecError("SPF-5", "the draws have another shape than the values.", wanted=f"{dense.shape}",
+                        given=f"{np.shape(draws)}", fix="pass rng.random(values.shape)")
     pattern = sparsifier.select(ranked, np.zeros(0) if draws is None else np.asarray(draws))
     if isinstance(values, SparseArray) and not sparsifier.structured:                      # SPF-6
         pattern = pattern & values.pattern
