@@ -72,5 +72,5 @@ def validate(a: SparseArray) -> None:
 
 
 def is_canonical(a: SparseArray) -> bool:
-    """True where `a` is, bit for bit, what encoding its own values and pattern gives (CORE-C1)."""
+    """True where `a` is, bit for bit, what encoding its own values and pattern gives (CORE-C1); others do as well (CORE-C2)."""
     return same_array(a, encode(decode(a), a.layout, a.pattern))

@@ -1,4 +1,4 @@
-"""Errors: what was given, what the clause wants, what to do (ERR-1)."""
+"""Errors: what was given, what the clause wants, what to do (ERR-1); a refused call has changed nothing (ERR-2)."""
 
 
 class SpecError(ValueError):

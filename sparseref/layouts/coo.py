@@ -35,7 +35,7 @@ class COO(Layout):
         return {"coords": Field(coordinate_dtype(shape), (len(shape), "nnz")), "values": Field(None, ("nnz",))}
 
     def positions(self, a: SparseArray) -> np.ndarray:
-        position = np.zeros(a.values.shape, np.int64)
+        position = np.zeros(a.values.shape, np.int64)                                      # any order, duplicates: COO-C4
         for coordinate, side in zip(a["coords"], a.shape, strict=True):                    # COO-C1
             position = position * side + coordinate
         return position

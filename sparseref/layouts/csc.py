@@ -47,7 +47,7 @@ class CSC(Layout):
 
     def validate(self, a: SparseArray) -> None:
         check_pointers("CSC-C2", a["indptr"], len(a.values))
-        check_indices("CSC-C3", a["indices"], a.shape[0])
+        check_indices("CSC-C3", a["indices"], a.shape[0])      # and no order: rows may come as they like, CSC-C6
 
     def transposed(self) -> Layout:
         from .csr import CSR

@@ -46,7 +46,7 @@ class CSR(Layout):
 
     def validate(self, a: SparseArray) -> None:
         check_pointers("CSR-C2", a["indptr"], len(a.values))
-        check_indices("CSR-C3", a["indices"], a.shape[1])
+        check_indices("CSR-C3", a["indices"], a.shape[1])      # and no order: columns may come as they like, CSR-C6
 
     def transposed(self) -> Layout:
         from .csc import CSC

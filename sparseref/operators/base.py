@@ -44,7 +44,10 @@ def on_pattern(value: np.ndarray, pattern: np.ndarray) -> Pair:
 
 
 def as_pair(operand: np.ndarray | SparseArray) -> Pair:
-    """A dense or sparse operand -> Pair in the wide dtype; of a dense one every entry is stored (CORE-P1)."""
+    """A dense or sparse operand -> Pair in the wide dtype; of a dense one every entry is stored (CORE-P1).
+
+    An operator sees pairs only, so its result cannot depend on a layout (OPS-2).
+    """
     if isinstance(operand, SparseArray):
         return Pair(decode(operand).astype(wide(operand.dtype)), operand.pattern)
     return full(operand.astype(wide(operand.dtype)))
