@@ -84,8 +84,8 @@ def test_matrix_layouts_take_matrices(text, shape):  # CSR-C1, CSC-C1, BSR-C2, E
 
 
 @given(st.sampled_from(["nm:1:2,axis=2", "nm:1:2,axis=-3", "nm:1:2,axis=0.5", "nmg:1:2:1,sparse_axis=2",
-                        "nmg:1:2:1,group_axis=-3", "nmg:1:2:1,sparse_axis=1", "nmg:1:2:1,sparse_axis=-1", "vnm:1:1:2,vector_axis=2",
-                        "vnm:1:1:2,vector_axis=1", "vnm:1:1:2,sparse_axis=-2"]))
+                        "nmg:1:2:1,group_axis=-3", "nmg:1:2:1,sparse_axis=1", "nmg:1:2:1,sparse_axis=-1",
+                        "vnm:1:1:2,vector_axis=2", "vnm:1:1:2,vector_axis=1", "vnm:1:1:2,sparse_axis=-2"]))
 def test_axes_are_axes_of_the_array_and_two_are_two(text):  # NM-C2, NMG-C2, VNM-C2
     """Of a matrix, -2 to 1; the two axes of nmg and vnm must differ, however they are written."""
     expected = text.split(":")[0].upper() + "-C2"
