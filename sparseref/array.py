@@ -44,6 +44,10 @@ class SparseArray:
         return self.arrays["values"]
 
     @property
+    def ndim(self) -> int:
+        return len(self.shape)
+
+    @property
     def pattern(self) -> np.ndarray:
         """bool [shape]: True where an entry is stored, whatever its value (CORE-P1)."""
         stored = np.zeros(math.prod(self.shape), bool)

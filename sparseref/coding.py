@@ -51,6 +51,12 @@ def validate(a: SparseArray) -> None:
 
     Errors: CORE-A1, CORE-A2, and the layout's own.
     """
+    check_fields(a)
+    a.layout.validate(a)
+
+
+def check_fields(a: SparseArray) -> None:
+    """Refuse field names, dtypes and shapes that the layout does not list; the elements are not looked at."""
     a.layout.check(a.shape)
     fields = a.layout.fields(a.shape)
     if set(fields) != set(a.arrays):                                                       # CORE-A1
@@ -68,7 +74,6 @@ def validate(a: SparseArray) -> None:
             raise SpecError("CORE-A2", f"field {name!r} has the wrong shape.",
                             wanted=f"{tuple(sizes.get(s, s) if isinstance(s, str) else s for s in field.shape)}",
                             given=f"{array.shape}")
-    a.layout.validate(a)
 
 
 def is_canonical(a: SparseArray) -> bool:

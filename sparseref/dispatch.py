@@ -72,10 +72,10 @@ def run(operation: str, *operands: Any, backend: str | Backend = "reference", st
 
 
 def _check(operation: str, operands: tuple[Any, ...], parameters: dict[str, Any]) -> None:
-    from .reference import checked
+    from .reference import check_operands
 
     name, _, is_gradient = operation.partition(".")
-    checked(get_operator(name), operands[1:] if is_gradient else operands, parameters)
+    check_operands(get_operator(name), operands[1:] if is_gradient else operands, parameters)
 
 
 def _plan(operation: str, operands: tuple[Any, ...], parameters: dict[str, Any], backend: Backend,

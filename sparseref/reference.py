@@ -70,14 +70,19 @@ def gradient(operator: Operator, grad: np.ndarray, *operands: Operand, **paramet
 
 def checked(operator: Operator, operands: tuple[Operand, ...], parameters: dict[str, Any]) -> tuple[Any, list[Pair | None]]:
     """Refuse what the operator does not take; operands -> their common dtype and their pairs."""
+    dtype = check_operands(operator, operands, parameters)
+    return dtype, [None if operand is None else as_pair(operand) for operand in operands]
+
+
+def check_operands(operator: Operator, operands: tuple[Operand, ...], parameters: dict[str, Any]) -> np.dtype[Any]:
+    """Refuse what the operator does not take, by dtypes and shapes alone; operands -> their common dtype."""
     dtype = common_dtype(operator, operands)
     for extra in operands[operator.sparse_operands:]:
         if isinstance(extra, SparseArray):                                                 # OPS-5
             raise SpecError("OPS-5", f"{operator.name} takes its bias or factor as a plain array.", wanted="an ndarray",
                             given=repr(extra), fix="use sparseref.decode(...)")
-    pairs = [None if operand is None else as_pair(operand) for operand in operands]
-    operator.check(*pairs, **parameters)
-    return dtype, pairs
+    operator.check(*operands, **parameters)
+    return dtype
 
 
 def in_slots(value: np.ndarray, operand: np.ndarray | SparseArray) -> np.ndarray | SparseArray:
