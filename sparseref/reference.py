@@ -88,7 +88,7 @@ def check_operands(operator: Operator, operands: tuple[Operand, ...], parameters
 def in_slots(value: np.ndarray, operand: np.ndarray | SparseArray) -> np.ndarray | SparseArray:
     """value [shape] -> as it is, or for a sparse operand each slot's entry of it, +0 in padding (GRAD-1, GRAD-2)."""
     if not isinstance(operand, SparseArray):
-        return np.ascontiguousarray(value)
+        return np.array(value, order="C")
     positions = operand.layout.positions(operand)
     flat = np.append(value.reshape(-1), np.zeros(1, value.dtype))                          # position -1 reads this zero
     own = {name: array.copy() for name, array in operand.arrays.items()}                   # CORE-M1: nothing is shared
@@ -100,13 +100,13 @@ def place(result: Pair, operator: Operator, operands: tuple[Operand, ...],
     """result [shape], rounded -> stored as the operator says when no output format is named (OPS-4)."""
     first = next((operand for operand in operands if isinstance(operand, SparseArray)), None)
     if operator.result is Result.DENSE or (first is None and operator.result is not Result.CONVERTED):
-        return np.ascontiguousarray(result.value)
+        return np.array(result.value, order="C")
     if operator.result is Result.CONVERTED:
         return encode(result.value, parse_layout(parameters["layout"]), result.pattern)    # CONVERT-1
     assert first is not None
     dense_partner = any(isinstance(operand, np.ndarray) for operand in operands[:operator.sparse_operands])
     if operator.result is Result.UNION and dense_partner:                                  # OPS-4: sparse + dense is dense
-        return np.ascontiguousarray(result.value)
+        return np.array(result.value, order="C")
     layout: Layout | None = first.layout.transposed() if operator.result is Result.TRANSPOSED else first.layout
     if layout is not None and admits(layout, result.pattern):
         return encode(result.value, layout, result.pattern)
