@@ -1,0 +1,30 @@
+"""The card as JSON and as one HTML page that needs no other file."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from ..atomic import write_text
+from ..errors import MissingDependency
+from .plots import all_plots
+from .result import Card
+from .rows import rows
+
+
+def write_json(card: Card, path: Path) -> Path:
+    """Everything that the card says, as data."""
+    return write_text(path, json.dumps(asdict(card), indent=1, allow_nan=False) + "\n")
+
+
+def write_html(card: Card, path: Path) -> Path:
+    """The card as a page with plots.  Errors: MissingDependency without jinja2 or matplotlib."""
+    try:
+        from jinja2 import Environment, PackageLoader, StrictUndefined
+    except ImportError as missing:
+        raise MissingDependency("jinja2", "a card as a page", "conformance") from missing
+    environment = Environment(loader=PackageLoader("sparseref.card", "."), autoescape=True, undefined=StrictUndefined,
+                              trim_blocks=True, lstrip_blocks=True)
+    page = environment.get_template("page.html.j2").render(card=card, groups=rows(card), plots=all_plots(card))
+    return write_text(path, page)
