@@ -21,6 +21,9 @@ from .wire import Call, from_json, to_json
 __all__ = ["WorkerBackend", "WorkerCrash", "WorkerError", "WorkerTimeout"]
 
 ANY = "*"
+UNSAID = {"wanted": "what the clause says", "given": "the call sent to the worker", "fix": ""}
+"""What an error's optional parts are where the worker leaves them out."""
+
 SHOWN = 300
 """How many characters of a faulty line an error shows."""
 
@@ -147,12 +150,14 @@ def _checked(line: str, wanted_id: int, is_hello: bool) -> dict[str, Any]:
 
 def _error(error: Any, line: str) -> Exception:
     """The `error` of a reply -> the SpecError of its clause, or a WorkerError where it names none."""
-    if not isinstance(error, dict) or not isinstance(error.get("message"), str) or "clause" not in error:
-        return WorkerError(_breach("this error lacks its clause or its message", line))
-    if not error["clause"]:
-        return WorkerError(f"the worker failed: {error['message']}")
-    return SpecError(str(error["clause"]), error["message"], wanted=error.get("wanted", "what the clause says"),
-                     given=error.get("given", "the call sent to the worker"), fix=error.get("fix", ""))
+    try:
+        clause, message = error["clause"], _text(error["message"])
+        if clause is None:
+            return WorkerError(f"the worker failed: {message}")
+        more = {name: _text(error.get(name, default)) for name, default in UNSAID.items()}
+        return SpecError(_text(clause), message, **more)
+    except (AttributeError, KeyError, TypeError) as problem:
+        return WorkerError(_breach(f"this error lacks its clause or its message, or they are malformed ({problem!r})", line))
 
 
 def _breach(what: str, line: str) -> str:
@@ -161,9 +166,10 @@ def _breach(what: str, line: str) -> str:
 
 
 def _text(value: Any) -> str:
+    """A string that can be printed: JSON may spell out half a surrogate pair, which no file takes."""
     if not isinstance(value, str):
         raise TypeError(f"{value!r} is no string")
-    return value
+    return value.encode(errors="backslashreplace").decode()
 
 
 def _texts(value: Any) -> tuple[str, ...]:

@@ -21,9 +21,9 @@ NOT_XML = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 def write_junit(result: RunResult, path: str | Path) -> None:
     """A suite for every cell and level; cases that the inventory foresees and that are missing are a failed test."""
-    root = ET.Element("testsuites", name=f"sparseref conformance: {result.backend} {result.version}, {result.profile}")
+    root = ET.Element("testsuites", name=_legal(f"sparseref conformance: {result.backend} {result.version}, {result.profile}"))
     for (level, cell), square in squares(result.outcomes, lambda outcome: (outcome.level, str(outcome.cell))).items():
-        suite = ET.SubElement(root, "testsuite", name=f"{level} {cell}".strip())
+        suite = ET.SubElement(root, "testsuite", name=_legal(f"{level} {cell}".strip()))
         for outcome in square.outcomes:
             suite.append(_test(outcome))
     _add_inventory(ET.SubElement(root, "testsuite", name="inventory"), result)
