@@ -18,8 +18,8 @@ def names(layout, shape, dtype):
               "coordinate": np.dtype(np.int64 if wide else np.int32), "coordinate_bits": 64 if wide else 32,
               "slot_index": lambda count: np.dtype(np.uint8 if count <= 256 else np.uint16),
               "slot_index_bits": lambda count: 8 if count <= 256 else 16}
-    for symbol, formula in spec.layout_descriptions()[layout.name].get("symbols", {}).items():
-        known[symbol] = value(formula, known)
+    for symbol, entry in spec.layout_descriptions()[layout.name].get("symbols", {}).items():
+        known[symbol] = value(entry["is"], known)
     return known
 
 

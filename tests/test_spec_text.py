@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 import sparseref as sr
 from sparseref import spec
+from sparseref.conformance import pages
 from sparseref.conformance import strategies as some
 from sparseref.layouts import ALL as LAYOUTS
 from sparseref.operators import ALL as OPERATORS
@@ -58,6 +59,14 @@ def _strings(content):
         for name, item in content.items():
             if name != "text":
                 yield from _strings(item)
+
+
+@each_clause
+def test_formulas_stand_in_backticks(clause):
+    """A bare asterisk beside a letter would set half a page in italics."""
+    prose = re.sub(r"`[^`]*`", "", f"{clause.text} {clause.why}")
+
+    assert not re.search(r"\S\*|\*\S", prose)
 
 
 def test_the_errors_of_the_clauses_are_those_that_the_code_raises():
@@ -161,7 +170,15 @@ def test_a_worked_example_works(name):
     assert failed == 0, "".join(report)
 
 
-# --- review --------------------------------------------------------------------------------------------------------------
+# --- pages and review ---------------------------------------------------------------------------------------------------
+
+
+def test_the_pages_are_those_that_the_clauses_make():
+    """To make them again: python -m sparseref.conformance.pages."""
+    expected = []
+    actual = pages.differences(spec.folder() / "pages")
+
+    assert expected == actual, "\n".join(actual)
 
 
 @pytest.fixture
@@ -219,3 +236,22 @@ def test_the_command_lists_what_waits_and_reviews_what_is_named(copied_spec, mon
         spec.main()
 
         assert wanted in capsys.readouterr().out
+
+
+def test_an_old_page_is_named_then_written_anew_and_one_without_a_group_goes(copied_spec, monkeypatch, capsys):
+    """`python -m sparseref.conformance.pages [--check]`."""
+    (copied_spec / "pages" / "nm.md").write_text("old", encoding="utf-8")
+    (copied_spec / "pages" / "gone.md").write_text("old", encoding="utf-8")
+    monkeypatch.setattr("sys.argv", ["pages", "--check"])
+    with pytest.raises(SystemExit, match="1"):
+        pages.main()
+
+    assert {"+++ nm.md, as the clauses make it", "--- spec/pages/gone.md"} <= set(capsys.readouterr().out.splitlines())
+
+    monkeypatch.setattr("sys.argv", ["pages"])
+    pages.main()
+    expected = []
+    actual = pages.differences(copied_spec / "pages")
+
+    assert expected == actual
+    assert not (copied_spec / "pages" / "gone.md").exists()
