@@ -1,0 +1,124 @@
+"""Running the kit: all cases of a profile against one backend."""
+
+from __future__ import annotations
+
+import platform
+import time
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import scipy
+
+from ..backend import CODING, Backend, cell_of
+from ..errors import SpecError
+from ..registry import get_backend, operators
+from .case import Ask, Case
+from .coding_cases import coding_cases
+from .inventory import missing_cases
+from .judge import judge
+from .known import apply, read_known
+from .operator_cases import operator_cases
+from .outcome import LEVELS, Outcome, RunResult
+from .selection_cases import selection_cases
+from .vectors import Vector, load
+from .wire import Call
+
+PROFILES = ("quick", "full")
+OnOutcome = Callable[[Outcome, int, int], None]
+
+
+def all_cases(profile: str) -> list[Case]:
+    """Every case of a profile, level by level.  Errors: KIT-1, where there is no such profile."""
+    if profile not in PROFILES:
+        raise SpecError("KIT-1", "there is no such profile.", wanted=" or ".join(PROFILES), given=profile)
+    running = list(operator_cases(profile))
+    cases = [*vector_cases(), *coding_cases(profile), *running, *selection_cases(profile), *repeat_cases(running)]
+    return sorted(cases, key=lambda case: case.level)          # stable: within a level the order above
+
+
+def repeat_cases(running: Iterable[Case]) -> Iterator[Case]:
+    """One case of each operation and layouts in float32, run again and from several threads at once (OPS-6)."""
+    seen: set[tuple[str, tuple[str, ...]]] = set()
+    for case in running:
+        key = (case.cell.operation, case.cell.layouts)
+        if case.cell.dtype == "float32" and case.name.endswith("normal") and key not in seen:
+            seen.add(key)
+            yield replace(case, level="L3", name=f"{case.name}/repeated", ask=Ask.REPEAT, clauses=("OPS-6",))
+
+
+def vector_cases() -> Iterator[Case]:
+    """Every frozen vector whose operation a backend can be asked for."""
+    for vector in load():
+        if is_backend_call(vector.call):
+            yield _vector_case(vector)
+
+
+def is_backend_call(call: Call) -> bool:
+    """True for encode, decode, validate, select, the operators and their gradients."""
+    return call.operation in (*CODING, "select") or call.operation.partition(".")[0] in operators.names()
+
+
+def _vector_case(vector: Vector) -> Case:
+    operation = vector.call.operation
+    level = "L0" if operation in CODING else "L3" if operation == "select" or operation.endswith(".gradient") else "L2"
+    refusal = vector.expect["error"] if vector.kind == "negative" else ""
+    optimal = operation == "select" and str(vector.call.parameters["sparsifier"]).startswith("nmg-optimal")
+    cell = cell_of(operation, vector.call.operands, vector.call.parameters)
+    return Case(level, cell, f"vector {vector.id}", vector.clauses, lambda shape, rng: vector.call, ask=Ask.REFUSAL if refusal else Ask.SAME_ENERGY if optimal else Ask.ANSWER, refusal=refusal)
+
+
+def filtered(cases: Iterable[Case], levels: Iterable[str] = LEVELS, operations: Iterable[str] | None = None,
+             layouts: Iterable[str] | None = None) -> list[Case]:
+    """The cases of these levels, operations ("linear" means "linear.gradient" too) and layouts (any operand's)."""
+    levels, operations, layouts = set(levels), set(operations or ()), set(layouts or ())
+    return [case for case in cases if case.level in levels
+            and (not operations or operations & {case.cell.operation, case.cell.operation.partition(".")[0]})
+            and (not layouts or layouts & set(case.cell.layouts))]
+
+
+def run_conformance(backend: str | Backend, profile: str = "quick", levels: Iterable[str] = LEVELS,
+                    operations: Iterable[str] | None = None, layouts: Iterable[str] | None = None,
+                    known_failures: Path | None = None, on_outcome: OnOutcome | None = None) -> RunResult:
+    """Run a backend through the cases of a profile; `on_outcome(outcome, done, total)` hears of each.
+
+    Errors: KIT-1, DSP-6, and those of the known-failure list.
+    """
+    chosen = get_backend(backend)
+    every = all_cases(profile)
+    cases = filtered(every, levels, operations, layouts)
+    known = read_known(known_failures) if known_failures else ()
+    started, outcomes = time.perf_counter(), []
+    for done, case in enumerate(cases, 1):
+        outcome = judge(case, chosen)
+        if outcome.bad:
+            outcome = smaller(case, chosen, outcome)
+        outcomes.append(outcome)
+        if on_outcome is not None:
+            on_outcome(outcome, done, len(cases))
+    missing = missing_cases(profile, every)
+    return RunResult(chosen.name, chosen.version, profile, len(cases) + missing, tuple(apply(outcomes, known)),
+                     time.perf_counter() - started, versions())
+
+
+def smaller(case: Case, backend: Backend, outcome: Outcome) -> Outcome:
+    """A bad outcome -> the counterexample of the smallest shape at which the same case fails the same way."""
+    if not case.shape or 0 in case.shape:
+        return outcome
+    sides = range(1, max(case.shape))
+    for shape in sorted(((r, c) for r in sides for c in sides if len(case.shape) == 2), key=lambda s: (s[0] * s[1], s)):
+        if shape[0] * shape[1] >= case.shape[0] * case.shape[1]:
+            break
+        found = judge(case.at(shape), backend)
+        if found.verdict is outcome.verdict:
+            return replace(outcome, counterexample=f"smaller, at {shape[0]}x{shape[1]}: {found.reason}\n{found.counterexample}")
+    return outcome
+
+
+def versions() -> dict[str, str]:
+    """What the run ran on, for the report."""
+    from .. import __version__
+
+    return {"sparseref": __version__, "python": platform.python_version(), "numpy": np.__version__, "scipy": scipy.__version__,
+            "machine": platform.machine()}
