@@ -66,7 +66,7 @@ def _place(array: np.ndarray, form: str) -> tuple[np.ndarray, np.ndarray]:
     if form == "fortran":
         view = inner.reshape(array.shape[::-1]).T
     elif form == "reversed":
-        view = inner.reshape(array.shape)[(..., *(slice(None, None, -1) for _ in array.shape))]
+        view = np.flip(inner).reshape(array.shape)
     elif gap == 2:
         view = inner.reshape(*array.shape[:-1], array.shape[-1] * 2)[..., ::2]
     else:

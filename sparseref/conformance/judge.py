@@ -187,8 +187,9 @@ def _compare_arrays(got: np.ndarray, want: np.ndarray, bound: Expected | None,
     if worst <= 1:
         return worst, None
     first = np.unravel_index(int(np.argmax(ratio > 1)), ratio.shape)
-    return worst, Problem(f"error / bound is {worst:.3g}, at most 1 conforms; first at {tuple(map(int, first))}: got "
-                          f"{got[first]}, wanted {bound.value[first]:.9g} within {bound.bound[first]:.3g}", difference(want, got))
+    first_text = f"first at {tuple(map(int, first))}: got {got[first]}, wanted {bound.value[first]:.9g}"
+    return worst, Problem(f"error / bound is {worst:.3g}, at most 1 conforms; {first_text} within {bound.bound[first]:.3g}",
+                          difference(want, got))
 
 
 def _judge_repeat(answers: list[Any]) -> tuple[float, Problem | None]:

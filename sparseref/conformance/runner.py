@@ -64,9 +64,12 @@ def _vector_case(vector: Vector) -> Case:
     operation = vector.call.operation
     level = "L0" if operation in CODING else "L3" if operation == "select" or operation.endswith(".gradient") else "L2"
     refusal = vector.expect["error"] if vector.kind == "negative" else ""
-    optimal = operation == "select" and str(vector.call.parameters["sparsifier"]).startswith("nmg-optimal")
+    ask = Ask.ANSWER
+    if operation == "select" and str(vector.call.parameters["sparsifier"]).startswith("nmg-optimal"):
+        ask = Ask.SAME_ENERGY
     cell = cell_of(operation, vector.call.operands, vector.call.parameters)
-    return Case(level, cell, f"vector {vector.id}", vector.clauses, lambda shape, rng: vector.call, ask=Ask.REFUSAL if refusal else Ask.SAME_ENERGY if optimal else Ask.ANSWER, refusal=refusal)
+    return Case(level, cell, f"vector {vector.id}", vector.clauses, lambda shape, rng: vector.call,
+                ask=Ask.REFUSAL if refusal else ask, refusal=refusal)
 
 
 def filtered(cases: Iterable[Case], levels: Iterable[str] = LEVELS, operations: Iterable[str] | None = None,
