@@ -101,7 +101,7 @@ def test_inventory(result, expected):
 
 @pytest.mark.parametrize(("result", "expected"), [
     (run(outcome()), "conforms; level reached: L3"),
-    (run(outcome(Verdict.UNSUPPORTED)), "conforms; level reached: L3, without the 1 unsupported cases"),
+    (run(outcome(Verdict.UNSUPPORTED)), "conforms; level reached: L3, without 1 unsupported case"),
     (run(outcome(), expected=2), "does not conform; level reached: L3"),
     (run(outcome(Verdict.FAIL)), "does not conform: 1 bad outcome; level reached: L1"),
     (run(outcome(Verdict.FAIL), outcome(Verdict.CRASH, level="L0")), "does not conform: 2 bad outcomes; level reached: none"),
@@ -324,8 +324,8 @@ def test_the_page_has_a_square_a_cell_and_level(tmp_path):
 def test_the_page_spells_failures_out(tmp_path):
     """Reason, clauses, picture and call; gaps and known failures with their reasons."""
     text = html(tmp_path, EVERY_VERDICT)
-    expected = ["<pre>picture\nsr.linear(x, w)</pre>", "a bit differs", "BOUND-1, LINEAR-1", "1 cases: not planned",
-                "1 cases: issue 12 (fail: a bit differs)", "names no case", "9 expected, 7 run"]
+    expected = ["<pre>picture\nsr.linear(x, w)</pre>", "a bit differs", "BOUND-1, LINEAR-1", "1 case: not planned",
+                "1 case: issue 12 (fail: a bit differs)", "names no case", "9 expected, 7 run"]
     actual = [part for part in expected if part in text]
 
     assert expected == actual

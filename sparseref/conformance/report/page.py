@@ -10,7 +10,7 @@ from pathlib import Path
 from ...atomic import write_text
 from ...errors import MissingDependency
 from ..outcome import Outcome, RunResult, Verdict
-from .summary import SIGNS, Square, by_reason, conclusion, inventory, ratio_text, squares
+from .summary import SIGNS, Square, by_reason, conclusion, count, inventory, ratio_text, squares
 
 SHOWN_FAILURES = 5
 """How many failures of one cell and level are spelt out; the JSON report has all."""
@@ -50,9 +50,10 @@ def write_html(results: Sequence[RunResult], path: str | Path) -> None:
     environment = Environment(loader=PackageLoader("sparseref.conformance.report"), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     environment.filters["ratio"] = ratio_text
-    template = environment.get_template("matrix.html")
-    write_text(path, template.render(sections=[_section(result, number) for number, result in enumerate(results)], signs=SIGNS,
-                                     shown=SHOWN_FAILURES, conclusion=conclusion, inventory=inventory, anchor=anchor))
+    environment.globals.update(signs=SIGNS, shown=SHOWN_FAILURES, anchor=anchor, conclusion=conclusion, count=count,
+                               inventory=inventory)
+    sections = [_section(result, number) for number, result in enumerate(results)]
+    write_text(path, environment.get_template("matrix.html").render(sections=sections))
 
 
 def _section(result: RunResult, number: int) -> Section:

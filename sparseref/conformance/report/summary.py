@@ -74,10 +74,15 @@ def inventory(result: RunResult) -> str:
 def conclusion(result: RunResult) -> str:
     """One sentence: conforms or not, the level reached, and for how much of the suite."""
     bad = sum(outcome.bad for outcome in result.outcomes)
-    why = f": {bad:,} bad outcome{'s' * (bad != 1)}" if bad else ""
+    why = f": {count(bad, 'bad outcome')}" if bad else ""
     gaps = result.counts.get(Verdict.UNSUPPORTED.value, 0)
-    part = f", without the {gaps:,} unsupported cases" if gaps else ""
+    part = f", without {count(gaps, 'unsupported case')}" if gaps else ""
     return f"{'conforms' if result.conforms else 'does not conform'}{why}; level reached: {result.level_reached()}{part}"
+
+
+def count(number: int, thing: str) -> str:
+    """1, "case" -> "1 case"; 2000, "case" -> "2,000 cases"."""
+    return f"{number:,} {thing}{'s' * (number != 1)}"
 
 
 def ratio_text(ratio: float) -> str:
