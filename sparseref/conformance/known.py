@@ -20,8 +20,8 @@ class Known:
     case: str
     reason: str
 
-    def names(self, outcome: Outcome) -> bool:
-        return fnmatchcase(outcome.case, self.case.replace("[", "[[]"))    # ids hold brackets: "L1/linear[array x csr, ..."
+    def names(self, case: str) -> bool:
+        return fnmatchcase(case, self.case.replace("[", "[[]"))    # ids hold brackets: "L1/linear[array x csr, ..."
 
 
 def read_known(path: str | Path) -> tuple[Known, ...]:
@@ -40,19 +40,21 @@ def read_known(path: str | Path) -> tuple[Known, ...]:
     return tuple(Known(**entry) for entry in known)
 
 
-def apply(outcomes: Iterable[Outcome], known: Iterable[Known]) -> tuple[Outcome, ...]:
+def apply(outcomes: Iterable[Outcome], known: Iterable[Known], left_out: Iterable[str] = ()) -> tuple[Outcome, ...]:
     """Outcomes of a run -> the same, where a listed failure is a KNOWN_FAILURE and a listed pass is STALE.
 
     An entry that names no case that ran (unsupported ones do not run) is one more outcome, STALE: the list must be mended.
+    left_out: ids of cases that this run did not ask for, e.g. of other levels; an entry that names one of them is not judged.
     """
     outcomes, known = tuple(outcomes), tuple(known)
     judged = tuple(_judged(outcome, known) for outcome in outcomes)
-    ran = [outcome for outcome in outcomes if outcome.verdict is not Verdict.UNSUPPORTED]
-    return judged + tuple(_unused(entry) for entry in known if not any(entry.names(outcome) for outcome in ran))
+    named = [outcome.case for outcome in outcomes if outcome.verdict is not Verdict.UNSUPPORTED]
+    named += left_out
+    return judged + tuple(_unused(entry) for entry in known if not any(map(entry.names, named)))
 
 
 def _judged(outcome: Outcome, known: tuple[Known, ...]) -> Outcome:
-    entry = next((entry for entry in known if entry.names(outcome)), None)
+    entry = next((entry for entry in known if entry.names(outcome.case)), None)
     if entry is None or outcome.verdict is Verdict.UNSUPPORTED:
         return outcome
     if outcome.verdict in BAD:
