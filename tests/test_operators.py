@@ -80,7 +80,7 @@ def test_scale_multiplies_what_is_stored(a, factor):  # SCALE-1, OPS-1, OPS-4
 def test_relu_makes_plus_zero_of_what_is_not_positive(a):  # RELU-1, OPS-4
     """NaN stays NaN, -0 becomes +0, and a stored entry stays stored."""
     dense = dense_of(a)
-    expected = np.array([0 if x <= 0 else x for x in dense.flat], dense.dtype).reshape(dense.shape)
+    expected = np.array([0 if float(x) <= 0 else x for x in dense.flat], dense.dtype).reshape(dense.shape)
     actual = sr.relu(a)
 
     assert sr.same_bits(expected, dense_of(actual))
