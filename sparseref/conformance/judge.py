@@ -138,7 +138,8 @@ def _judge_answer(case: Case, backend: Backend, call: Call, wanted: Wanted, answ
     if case.ask is Ask.SAME_ENERGY:
         return _judge_energy(call, wanted.result, answer)
     densified = _densified_nan(call) if backend.densifies(case.cell) else None
-    return compare(answer, wanted, densified)
+    ratio, problem = compare(answer, wanted, densified)
+    return (np.inf if case.ask is Ask.EXACT and problem else ratio), problem
 
 
 def compare(answer: Any, wanted: Wanted, nan_allowed: np.ndarray | None = None) -> tuple[float, Problem | None]:

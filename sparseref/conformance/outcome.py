@@ -82,10 +82,11 @@ class RunResult:
         return max((outcome.ratio for outcome in self.outcomes), default=0.0)
 
     def level_reached(self) -> str:
-        """The highest level such that it and all below have no bad outcome; "none" where L0 has one."""
+        """The highest level such that it and all below have a pass and no bad outcome; "none" where L0 has not."""
         reached = "none"
         for level in LEVELS:
-            if any(outcome.bad for outcome in self.outcomes if outcome.level == level):
+            here = [outcome for outcome in self.outcomes if outcome.level == level]
+            if any(outcome.bad for outcome in here) or not any(outcome.verdict is Verdict.PASS for outcome in here):
                 break
             reached = level
         return reached

@@ -20,12 +20,15 @@ from .inventory import missing_cases
 from .judge import judge
 from .known import apply, read_known
 from .operator_cases import operator_cases
-from .outcome import LEVELS, Outcome, RunResult
+from .outcome import LEVELS, Outcome, RunResult, Verdict
 from .selection_cases import selection_cases
 from .vectors import Vector, load
 from .wire import Call
 
 PROFILES = ("quick", "full")
+HANGS = 5
+"""After so many timeouts in a row the run stops: the worker hangs, and the cases it did not reach are missing."""
+
 OnOutcome = Callable[[Outcome, int, int], None]
 
 
@@ -92,17 +95,20 @@ def run_conformance(backend: str | Backend, profile: str = "quick", levels: Iter
     every = all_cases(profile)
     cases = filtered(every, levels, operations, layouts)
     known = read_known(known_failures) if known_failures else ()
-    started, outcomes = time.perf_counter(), []
+    started, outcomes = time.perf_counter(), list[Outcome]()
     for done, case in enumerate(cases, 1):
         outcome = judge(case, chosen)
-        if outcome.bad:
+        if outcome.verdict in (Verdict.FAIL, Verdict.ERROR):
             outcome = smaller(case, chosen, outcome)
         outcomes.append(outcome)
         if on_outcome is not None:
             on_outcome(outcome, done, len(cases))
-    missing = missing_cases(profile, every)
-    return RunResult(chosen.name, chosen.version, profile, len(cases) + missing, tuple(apply(outcomes, known)),
-                     time.perf_counter() - started, versions())
+        if len(outcomes) >= HANGS and all(recent.verdict is Verdict.TIMEOUT for recent in outcomes[-HANGS:]):
+            break
+    asked = {case.id for case in cases}
+    left_out = [case.id for case in every if case.id not in asked]
+    return RunResult(chosen.name, chosen.version, profile, len(cases) + missing_cases(profile, every),
+                     apply(outcomes, known, left_out), time.perf_counter() - started, versions())
 
 
 def smaller(case: Case, backend: Backend, outcome: Outcome) -> Outcome:
