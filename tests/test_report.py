@@ -100,10 +100,10 @@ def test_inventory(result, expected):
 
 
 @pytest.mark.parametrize(("result", "expected"), [
-    (run(outcome()), "conforms; level reached: L3"),
-    (run(outcome(Verdict.UNSUPPORTED)), "conforms; level reached: L3, without 1 unsupported case"),
-    (run(outcome(), expected=2), "does not conform; level reached: L3"),
-    (run(outcome(Verdict.FAIL)), "does not conform: 1 bad outcome; level reached: L1"),
+    (run(outcome()), "conforms; level reached: L2"),
+    (run(outcome(Verdict.UNSUPPORTED)), "conforms; level reached: none, without 1 unsupported case"),
+    (run(outcome(), expected=2), "does not conform; level reached: L2"),
+    (run(outcome(Verdict.FAIL)), "does not conform: 1 bad outcome; level reached: none"),
     (run(outcome(Verdict.FAIL), outcome(Verdict.CRASH, level="L0")), "does not conform: 2 bad outcomes; level reached: none"),
 ])
 def test_conclusion(result, expected):
@@ -203,7 +203,7 @@ def test_json_is_strict_and_has_a_summary(tmp_path):
     """Readers in other languages know no Infinity, and need not know the rules."""
     write_json(EVERY_VERDICT, tmp_path / "run.json")
     data = json.loads((tmp_path / "run.json").read_text(), parse_constant=pytest.fail)
-    expected = {"conforms": False, "level": "L1", "counts": EVERY_VERDICT.counts, "worst_ratio": "inf"}
+    expected = {"conforms": False, "level": "none", "counts": EVERY_VERDICT.counts, "worst_ratio": "inf"}
     actual = data["summary"]
 
     assert expected == actual

@@ -82,11 +82,15 @@ class RunResult:
         return max((outcome.ratio for outcome in self.outcomes), default=0.0)
 
     def level_reached(self) -> str:
-        """The highest level such that it and all below have a pass and no bad outcome; "none" where L0 has not."""
+        """The highest level with a pass such that no level up to it has a bad outcome; "none" where there is no such level.
+
+        Levels that the run did not ask for do not count, nor does one at which the backend declared everything unsupported.
+        """
         reached = "none"
         for level in LEVELS:
             here = [outcome for outcome in self.outcomes if outcome.level == level]
-            if any(outcome.bad for outcome in here) or not any(outcome.verdict is Verdict.PASS for outcome in here):
+            if any(outcome.bad for outcome in here):
                 break
-            reached = level
+            if any(outcome.verdict is Verdict.PASS for outcome in here):
+                reached = level
         return reached
