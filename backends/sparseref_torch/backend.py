@@ -1,0 +1,84 @@
+"""The torch backend behind sparseref's protocol: NumPy arrays in, torch inside, NumPy arrays out."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+
+from sparseref import Backend, Cell, SparseArray, SpecError
+from sparseref.backend import CODING, cell_of
+from sparseref.coding import check_fields
+from sparseref.dtypes import value_dtype
+from sparseref.reference import check_operands
+from sparseref.registry import get_operator, parse_layout, parse_sparsifier
+
+from .decoding import decode
+from .encoding import encode
+from .gradients import gradient
+from .operators import MEANING, forward
+from .positions import LAYOUTS
+from .selection import SPARSIFIERS, select
+from .tensors import to_numpy, to_torch
+from .validation import is_valid
+
+
+class TorchBackend(Backend):
+    """Every layout, sparsifier and operator of the specification; float16 and bfloat16 add up in float32 (BOUND-1)."""
+
+    name: ClassVar[str] = "torch"
+    version: str = str(torch.__version__)
+
+    def declines(self, cell: Cell) -> str | None:
+        operation = cell.operation.partition(".")[0]
+        if operation == "select":
+            known, what = SPARSIFIERS, "sparsifier"
+        else:
+            known, what = (*LAYOUTS, "array"), "layout"
+        if operation not in (*CODING, "select", *MEANING):
+            return f"the torch backend has no operator {operation}"
+        strange = [name for name in cell.layouts if name not in known]
+        return f"the torch backend has no {what} {strange[0]}" if strange else None
+
+    def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:
+        cell = cell_of(operation, operands, parameters)
+        why_not = self.declines(cell)
+        if why_not is not None:                                                            # DSP-4
+            raise SpecError("DSP-4", f"torch cannot run {cell}.", wanted="a cell that the backend does not decline",
+                            given=why_not, fix="use backend='reference'")
+        if operation == "validate":
+            return _validate(*operands)
+        if operation == "encode":
+            return _encode(*operands, **parameters)
+        tensors = tuple(map(to_torch, operands))
+        if operation == "decode":
+            return to_numpy(decode(*tensors), tensors)
+        if operation == "select":
+            return to_numpy(_select(*tensors, **parameters), tensors)
+        name, _, is_gradient = operation.partition(".")
+        check_operands(get_operator(name), operands[1:] if is_gradient else operands, parameters)
+        run = gradient if is_gradient else forward
+        return to_numpy(run(name, *tensors, **parameters), tensors)
+
+
+def _validate(a: SparseArray) -> None:
+    check_fields(a)
+    if not is_valid(to_torch(a)):
+        a.layout.validate(a)                                   # refuses, and says what is wrong (ERR-1)
+        raise AssertionError(f"the torch backend refuses {a!r}, but {a.layout} takes it")
+
+
+def _encode(dense: Any, pattern: Any, layout: Any) -> Any:
+    layout, dense, pattern = parse_layout(layout), np.asarray(dense), np.asarray(pattern)
+    value_dtype(dense.dtype)
+    layout.check(dense.shape)
+    if pattern.shape != dense.shape or pattern.dtype != bool:                              # CORE-E1
+        raise SpecError("CORE-E1", "the pattern does not fit the array.", wanted=f"bool {dense.shape}",
+                        given=f"{pattern.dtype} {pattern.shape}", fix="e.g. pattern = dense != 0")
+    tensors = (to_torch(dense), to_torch(pattern))
+    return to_numpy(encode(tensors[0], layout, tensors[1]), tensors)
+
+
+def _select(values: Any, scores: Any, draws: Any, sparsifier: Any) -> Any:
+    return select(values, parse_sparsifier(sparsifier), scores, draws)
