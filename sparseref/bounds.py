@@ -42,10 +42,11 @@ def sum_bound(value: np.ndarray, magnitude: np.ndarray, k: np.ndarray, accumulat
     The second gamma is the reference's own share; eta, half the smallest subnormal, is what underflow may lose.
     """
     acc = value_dtype(accumulator)
-    u_out, eta = unit_roundoff(out), smallest_subnormal(acc) / 2
+    u_out = unit_roundoff(out)
+    underflow = (k * smallest_subnormal(acc) + smallest_subnormal(out)) / 2    # added before halved: 2**-1075 alone would be 0
     with np.errstate(invalid="ignore", over="ignore"):
         spread = (gamma(k, unit_roundoff(acc)) + gamma(k, unit_roundoff(np.dtype(np.float64)))) * magnitude
-        return spread * (1 + u_out) + u_out * np.abs(value) + k * eta + smallest_subnormal(out) / 2
+        return spread * (1 + u_out) + u_out * np.abs(value) + underflow
 
 
 def expected_forward(operator: Operator, operands: tuple[Operand, ...], parameters: dict[str, Any],
@@ -94,7 +95,7 @@ def error_ratio(actual: np.ndarray, expected: Expected, nan_allowed: np.ndarray 
     (BOUND-4).  `nan_allowed`: where a densified structural zero may have met a non-finite entry (CORE-P4).
     """
     got, want = actual.astype(np.float64), expected.value.astype(np.float64)
-    with np.errstate(invalid="ignore", over="ignore"):
+    with np.errstate(invalid="ignore", over="ignore", divide="ignore"):                  # bound 0: any difference is inf
         rounded = want.astype(expected.dtype).astype(np.float64)
         exact = (got == rounded) & ((np.signbit(got) == np.signbit(rounded)) | (expected.bound > 0))
         ratio = np.where(exact, 0.0, np.abs(got - want) / expected.bound)
