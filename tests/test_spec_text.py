@@ -5,6 +5,7 @@ import doctest
 import json
 import re
 import shutil
+import textwrap
 from dataclasses import MISSING, fields
 from pathlib import Path
 
@@ -18,6 +19,8 @@ import sparseref as sr
 from sparseref import spec
 from sparseref.conformance import pages
 from sparseref.conformance import strategies as some
+from sparseref.conformance.laws import run_laws
+from sparseref.conformance.outcome import Verdict
 from sparseref.layouts import ALL as LAYOUTS
 from sparseref.operators import ALL as OPERATORS
 from sparseref.sparsifiers import ALL as SPARSIFIERS
@@ -168,6 +171,22 @@ def test_a_worked_example_works(name):
 
     assert tried > 0
     assert failed == 0, "".join(report)
+
+
+def test_the_layout_of_the_checklist_obeys_the_laws():
+    """Its code runs as it stands there, and what it makes is a layout."""
+    text = (spec.folder() / "CHECKLIST-new-layout.md").read_text(encoding="utf-8")
+    code = textwrap.dedent(text[text.index("   from dataclasses"):text.index("   ```\n\n   Parameters are fields")])
+    module = {"__name__": __name__}
+    exec(code, module)
+    sr.registry.layouts.add(module["Flat"])
+    try:
+        expected = {Verdict.PASS}
+        actual = {outcome.verdict for outcome in run_laws(module["Flat"]())}
+    finally:
+        sr.registry.layouts.remove("flat")
+
+    assert expected == actual
 
 
 # --- pages and review ---------------------------------------------------------------------------------------------------
