@@ -1,0 +1,23 @@
+"""The command line, one command a file."""
+
+import typer
+
+from ..demo.command import demo
+from .card import card
+from .conform import conform
+from .show import show
+from .validate import validate
+from .vectors import vectors
+
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown",
+                  help="""The executable specification of sparsity for neural networks.
+
+    New here? `sparseref show nmg:2:4:2 --shape 8x12` draws a format, `sparseref demo` runs one on a real model.
+
+    You have a format: `sparseref validate my_module:MyLayout`. You have a backend: `sparseref conform --backend NAME`.
+
+    Exit codes: 0 good, 1 nonconforming or failed, 2 bad input, 130 interrupted.""")
+for _command in (demo, show, card, validate, conform, vectors):
+    app.command()(_command)
+
+__all__ = ["app"]

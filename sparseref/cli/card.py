@@ -1,0 +1,75 @@
+"""`sparseref card`: what a format costs and what it keeps."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+
+from ..card import (
+    RANDOM_SHAPES,
+    Card,
+    Weight,
+    format_at,
+    make_card,
+    print_card,
+    random_weight,
+    trained_weights,
+    write_html,
+    write_json,
+)
+from .common import clean_exit, parse_dtype, parse_shape, progress_bar, say_where
+
+
+def card(
+    format: Annotated[str, typer.Argument(metavar="FORMAT", help=(  # noqa: A002 - the user's word
+        "A layout with its parameters (nmg:2:8:8), one with the share to drop (csr:0.9, bsr:4:4:0.75), or the address of a "
+        "class with its parameters (my_module:MyLayout:4,axis=1)."))],
+    shape: Annotated[list[str] | None, typer.Option(metavar="RxC", help=(
+        "Measure on random weights of this shape; may be given several times. "
+        "Default: 768x3072, 3072x768, and two trained weights where the models extra is installed."))] = None,
+    dtype: Annotated[str, typer.Option(help="Of the values.")] = "float32",
+    density: Annotated[float, typer.Option(min=0, max=1, help="The share kept, of a layout that leaves it free.")] = 0.25,
+    seed: Annotated[int, typer.Option(min=0, help="Of the random weights.")] = 0,
+    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the card as data, too.")] = None,
+    html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots, too.")] = None,
+) -> None:
+    """Make the format card of a layout: bits, padding, index limits, energy kept, break-even.
+
+    Energy is the kept share of the magnitude. It stands beside what unstructured pruning, n:m and, for nmg, the best
+    possible assignment keep at the same density. Break-even is the density at which dense, or csr, takes as many bits.
+
+    Examples:
+
+      sparseref card nmg:2:8:8
+
+      sparseref card csr:0.9 --html csr.html
+
+      sparseref card my_module:MyLayout:4 --shape 256x512
+    """
+    console = Console()
+    with clean_exit():
+        sparsifier, layout = format_at(format)
+        with progress_bar() as step:
+            made = make_card(layout, weights(shape, dtype, seed), density, sparsifier,
+                             lambda weight, done, total: step(f"{weight.source} {weight.values.shape}", done, total))
+        print_card(made, console)
+        write(made, json_file, html_file, console)
+
+
+def weights(shapes: list[str] | None, dtype: str, seed: int) -> list[Weight]:
+    """Shapes as typed, or None for the usual ones -> the weights that a card is measured on."""
+    kind = parse_dtype(dtype)
+    if shapes:
+        return [random_weight(parse_shape(shape), kind, seed) for shape in shapes]
+    return [*(random_weight(shape, kind, seed) for shape in RANDOM_SHAPES), *trained_weights(kind)]
+
+
+def write(made: Card, json_file: Path | None, html_file: Path | None, console: Console) -> None:
+    """Write the files that were asked for."""
+    if json_file is not None:
+        say_where(write_json(made, json_file), console)
+    if html_file is not None:
+        say_where(write_html(made, html_file), console)

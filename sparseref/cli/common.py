@@ -1,0 +1,73 @@
+"""What the commands share: exit codes, clean errors, shapes, and one progress bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+from ..dtypes import value_dtype
+from ..errors import MissingDependency, SpecError
+
+WRONG, REFUSED, INTERRUPTED = 1, 2, 130
+"""Exit codes: nonconforming or failed; bad input or a missing package; Ctrl-C."""
+
+Step = Callable[[str, int, int], None]
+
+
+@contextmanager
+def clean_exit() -> Iterator[None]:
+    """A refusal is a message and exit code 2, an interrupt is 130; any other exception is a bug and keeps its traceback.
+
+    Modules are found from the folder in which the command is run, as Python's own -m finds them.
+    """
+    if "" not in sys.path:
+        sys.path.insert(0, "")
+    try:
+        yield
+    except (SpecError, MissingDependency) as refused:
+        Console(stderr=True).print(str(refused), style="red", markup=False, highlight=False, soft_wrap=True)
+        raise typer.Exit(REFUSED) from None
+    except KeyboardInterrupt:
+        Console(stderr=True).print("interrupted; no report was written", style="yellow")
+        raise typer.Exit(INTERRUPTED) from None
+
+
+@contextmanager
+def progress_bar() -> Iterator[Step]:
+    """A bar on stderr, so that stdout can be piped; the step says what is done, how many are, and of how many."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn(), TimeRemainingColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task("", total=None)
+
+        def step(what: str, done: int, total: int) -> None:
+            shown.update(task, description=what[:60], completed=done, total=total)
+
+        yield step
+
+
+def parse_shape(text: str) -> tuple[int, ...]:
+    """`"768x3072"` -> (768, 3072)."""
+    try:
+        shape = tuple(int(side) for side in text.lower().split("x"))
+    except ValueError:
+        shape = (-1,)
+    if min(shape) < 0:
+        raise typer.BadParameter(f"{text!r} is no shape; write rows x columns, e.g. 768x3072")
+    return shape
+
+
+def parse_dtype(text: str) -> np.dtype[Any]:
+    """`"float32"` -> its dtype, if the specification knows it (CORE-D1)."""
+    return value_dtype(text)
+
+
+def say_where(path: Path, console: Console) -> None:
+    console.print(f"written: {path}", soft_wrap=True, markup=False, highlight=False)
