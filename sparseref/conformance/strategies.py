@@ -82,7 +82,7 @@ def shapes(draw: Draw, layout: Layout, ndims: Sequence[int] = (2, 1, 3, 0)) -> S
     """Shapes that the layout describes: sides 0, m-1, m, m+1, C*g-1, C*g, C*g+1 ... and, where it takes them, other ndims."""
     rows, columns = turning_points(layout)
     sides = sorted({0, 1, 2, *rows, *columns})
-    ndim = draw(st.sampled_from([n for n in ndims if describes(layout, (4,) * n)]))
+    ndim = draw(st.sampled_from([n for n in ndims if any(describes(layout, (side,) * n) for side in sides)]))
     if ndim > 2:                                              # one side at a turning point, the others small
         sides = [side for side in sides if side <= 9]
     free = st.tuples(*[st.sampled_from(sides)] * ndim)
