@@ -1,0 +1,21 @@
+"""Every Python block of README.md and docs/ runs as it stands; the blocks of one page share their names."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parent.parent
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_the_examples_of_a_page_run(page, monkeypatch, tmp_path):
+    """In order, in one namespace, in an empty folder; an error names the page and the line."""
+    monkeypatch.chdir(tmp_path)
+    text = page.read_text()
+    names = {"__name__": "example"}
+    for block in BLOCK.finditer(text):
+        lines_before = text[:block.start(1)].count("\n")
+        exec(compile("\n" * lines_before + block[1], str(page), "exec"), names)
