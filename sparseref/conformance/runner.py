@@ -32,10 +32,16 @@ HANGS = 5
 OnOutcome = Callable[[Outcome, int, int], None]
 
 
-def all_cases(profile: str) -> list[Case]:
-    """Every case of a profile, level by level.  Errors: KIT-1, where there is no such profile."""
+def checked_profile(profile: str) -> str:
+    """The name of a profile, as it is; a name that no profile has is refused (KIT-1)."""
     if profile not in PROFILES:
         raise SpecError("KIT-1", "there is no such profile.", wanted=" or ".join(PROFILES), given=profile)
+    return profile
+
+
+def all_cases(profile: str) -> list[Case]:
+    """Every case of a profile, level by level.  Errors: KIT-1."""
+    checked_profile(profile)
     running = list(operator_cases(profile))
     cases = [*vector_cases(), *coding_cases(profile), *running, *selection_cases(profile), *repeat_cases(running)]
     return sorted(cases, key=lambda case: case.level)          # stable: within a level the order above

@@ -177,10 +177,10 @@ class Scripted(Reference):
 
 @reference_call
 def route(call: Call, cells: tuple[str, ...], strict: bool = False) -> tuple[Any, ...]:
-    """kind, cell, reason, conversions (operand, source, target, bits) and their sum, on a backend with these cells."""
+    """kind, cell, whether there is a reason, conversions (operand, source, target, bits), their sum, with these cells."""
     taken = explain(call.operation, *call.operands, backend=Scripted(cells), strict=strict, **call.parameters)
     moves = tuple((move.operand, move.source, move.target, move.bits) for move in taken.conversions)
-    return taken.kind, str(taken.cell), taken.reason, moves, taken.cost_bits
+    return taken.kind, str(taken.cell), bool(taken.reason), moves, taken.cost_bits
 
 
 @reference_call
@@ -301,10 +301,11 @@ def known_failures(text: str) -> tuple[Any, ...]:
 
 
 @reference_call
-def profile_has_cases(name: str) -> bool:
-    from .runner import all_cases
+def profile(name: str) -> str:
+    """The name of a profile of the kit."""
+    from .runner import checked_profile
 
-    return bool(all_cases(name))
+    return checked_profile(name)
 
 
 @reference_call

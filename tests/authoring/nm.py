@@ -1,0 +1,60 @@
+"""Vectors of the nm layout."""
+
+from .making import NAN, array, by_hand, call, f32, generated, kept, line, refused, some, sparse, stored, u8
+
+
+def nm(layout, shape, values, idx):
+    return sparse(layout, shape, values=values, idx=u8(idx))
+
+
+VECTORS = [
+    by_hand("nm-encode", "NM-C3 NM-C4 NM-C5 CORE-C1",
+            "Block 0 keeps places 0 and 2, block 1 keeps 2 and 3; one line, two blocks.",
+            call("encode", f32([9, 1, 3, 2, 0, 4, 5, 7]), line("10100011"), layout="nm:2:4"),
+            nm("nm:2:4", (8,), f32([[[9, 3], [5, 7]]]), [[[0, 2], [2, 3]]])),
+    by_hand("nm-decode", "NM-C3", "Along axis 0: line 0 is column 0, which keeps place 1; column 1 keeps place 0.",
+            call("decode", nm("nm:1:2,axis=0", (2, 2), f32([[[5]], [[6]]]), [[[1]], [[0]]])), f32([[0, 6], [5, 0]])),
+    by_hand("nm-decode-3d", "NM-C3", "Axis 1 of [2, 2, 1]: the lines are (0, *, 0) and (1, *, 0).",
+            call("decode", nm("nm:1:2,axis=1", (2, 2, 1), f32([[[5]], [[6]]]), [[[1]], [[0]]])), f32([[[0], [5]], [[6], [0]]])),
+    by_hand("nm-filling", "NM-C6 NM-C5",
+            "3 real places in 2:4: place 1 is kept, and place 3, beyond the end, makes up the second.",
+            call("encode", f32([4, 5, 6]), line("010"), layout="nm:2:4"), nm("nm:2:4", (3,), f32([[[5, 0]]]), [[[1, 3]]])),
+    by_hand("nm-filling-lowest", "NM-C6", "1 real place, not kept: of the filling places 1, 2 and 3 the lowest two.",
+            call("encode", f32([4]), line("0"), layout="nm:2:4"), nm("nm:2:4", (1,), f32([[[0, 0]]]), [[[1, 2]]])),
+    by_hand("nm-filling-other", "NM-C6 CORE-P5",
+            "Place 2 of the filling instead of 1 is valid too, and what is in it is not read.",
+            call("decode", nm("nm:1:4", (1,), f32([[[NAN]]]), [[[2]]])), f32([0])),
+    by_hand("nm-not-canonical", "NM-C6", "The lowest filling place is 1.",
+            call("is_canonical", nm("nm:1:4", (1,), f32([[[0]]]), [[[2]]])), False),
+    by_hand("nm-bits", "CORE-B1", "3 lines of ceil(5 / 4) = 2 blocks of 2 slots of 16 + 8 bits.",
+            call("layout_bits", "nm:2:4", (3, 5), "float16"), 288),
+    by_hand("nm-string", "NM-C1", "n = m keeps everything; the default axis is left out.",
+            call("parse_layout_string", "nm:4:4,axis=-1"), "nm:4:4"),
+    by_hand("nm-axis", "NM-C2", "Axis -2 of [2, 2] is axis 0.",
+            call("encode", f32([[1, 2], [3, 4]]), kept("10 01"), layout="nm:1:2,axis=-2"),
+            nm("nm:1:2,axis=-2", (2, 2), f32([[[1]], [[4]]]), [[[0]], [[1]]])),
+    by_hand("nm-valid", "NM-C4", "The last places of a block.",
+            call("validate", nm("nm:2:4", (4,), f32([[[1, 2]]]), [[[2, 3]]])), None),
+    generated("nm-encode-bfloat16", "NM-C3 NM-C6", "Two lines with a tail.",
+              call("encode", some((2, 5), 17, "bfloat16"), kept("01101 11001"), layout="nm:2:4")),
+    generated("nm-encode-empty", "NM-C2", "A side of 0 along the axis.",
+              call("encode", f32([[], []]), array("bool", [[], []]), layout="nm:1:2")),
+    generated("nm-linear", "NM-C3", "A weight in 2:4 with a tail.",
+              call("linear", some((2, 6), 18), stored("nm:2:4", (3, 6), 19), some((3,), 20))),
+    refused("nm-n-zero", "NM-C1", "n = 0.", call("parse_layout_string", "nm:0:4")),
+    refused("nm-n-above-m", "NM-C1", "n = 5, m = 4.", call("parse_layout_string", "nm:5:4")),
+    refused("nm-m-large", "NM-C1", "m = 65,537.", call("parse_layout_string", "nm:1:65537")),
+    refused("nm-m-half", "NM-C1", "m = 4.5.", call("parse_layout_string", "nm:1:4.5")),
+    refused("nm-axis-2", "NM-C2", "There are axes 0 and 1.", call("encode", f32([[1, 2]]), kept("10"), layout="nm:1:2,axis=2")),
+    refused("nm-axis-minus-3", "NM-C2", "From the last there are -1 and -2.",
+            call("encode", f32([[1, 2]]), kept("10"), layout="nm:1:2,axis=-3")),
+    refused("nm-0d", "NM-C2", "No axis at all.", call("encode", f32(1), array("bool", True), layout="nm:1:2")),
+    refused("nm-idx-high", "NM-C4", "Place 4 of 0..3.", call("validate", nm("nm:2:4", (4,), f32([[[1, 2]]]), [[[0, 4]]]))),
+    refused("nm-idx-twice", "NM-C4", "Place 1 twice.", call("validate", nm("nm:2:4", (4,), f32([[[1, 2]]]), [[[1, 1]]]))),
+    refused("nm-idx-falls", "NM-C4", "Place 3 before 1.", call("validate", nm("nm:2:4", (4,), f32([[[1, 2]]]), [[[3, 1]]]))),
+    refused("nm-too-many", "NM-C5", "Three of four kept.", call("encode", f32([1, 2, 3, 4]), line("1110"), layout="nm:2:4")),
+    refused("nm-too-few", "NM-C5", "One of four kept.", call("encode", f32([1, 2, 3, 4]), line("0010"), layout="nm:2:4")),
+    refused("nm-tail-too-few", "NM-C5", "None of the 3 real places, and the filling has one: 1 < 2.",
+            call("encode", f32([1, 2, 3]), line("000"), layout="nm:2:4")),
+    refused("nm-tail-too-many", "NM-C5", "All 3 real places.", call("encode", f32([1, 2, 3]), line("111"), layout="nm:2:4")),
+]
