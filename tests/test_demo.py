@@ -358,7 +358,7 @@ def test_ctrl_c_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch, tmp_path:
 def test_the_real_model_on_a_few_articles():
     """All 36 weights verify, and the numbers that are known of the format and of the model are right."""
     steps: list[tuple[str, int, int]] = []
-    result = run.run_demo("bsr:4:4:0.75", "reference", articles=40, progress=lambda *step: steps.append(step))
+    result = run.run_demo("bsr:4:4:0.75", "torch", articles=40, progress=lambda *step: steps.append(step))
 
     assert result.verified
     assert len(result.layers) == 36

@@ -16,7 +16,7 @@ from matplotlib.ticker import PercentFormatter
 from .measures import DENSE_BITS
 from .result import DemoResult
 
-DENSE, SPARSE, LIMIT, EMPTY, WRONG = "#8a919c", "#2563eb", "#d97706", "#fca5a5", "#dc2626"
+DENSE, SPARSE, LIMIT, INDEX, EMPTY, WRONG = "#8a919c", "#2563eb", "#0f172a", "#d97706", "#fca5a5", "#dc2626"
 ROLES = {"attention.self.query": "query", "attention.self.key": "key", "attention.self.value": "value",
          "attention.output.dense": "attention output", "intermediate.dense": "up, 384 to 1536",
          "output.dense": "down, 1536 to 384"}
@@ -114,7 +114,7 @@ def storage(axes: Axes, result: DemoResult) -> None:
     linears, stored = DENSE_BITS * result.total.entries, result.total.storage
     rest = result.model_bits[0] - linears
     pieces = (("embeddings and all else, dense in both", rest, rest, DENSE), ("values", linears, stored.values, SPARSE),
-              ("indices", 0, stored.indices, LIMIT), ("slots without an entry", 0, stored.padding, EMPTY))
+              ("indices", 0, stored.indices, INDEX), ("slots without an entry", 0, stored.padding, EMPTY))
     left, whole = np.zeros(2), result.model_bits[0] / 8e6
     for label, in_dense, in_sparse, colour in pieces:
         widths = np.array([in_sparse, in_dense]) / 8e6
