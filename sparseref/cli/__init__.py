@@ -9,7 +9,8 @@ from .show import show
 from .validate import validate
 from .vectors import vectors
 
-app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False, rich_markup_mode="markdown",
+app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+                  rich_markup_mode=None,                       # rich would read the middle of n:m:g as an emoji
                   help="""The executable specification of sparsity for neural networks.
 
     New here? `sparseref show nmg:2:4:2 --shape 8x12` draws a format, `sparseref demo` runs one on a real model.

@@ -36,17 +36,17 @@ def card(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the card as data, too.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots, too.")] = None,
 ) -> None:
-    """Make the format card of a layout: bits, padding, index limits, energy kept, break-even.
+    """Measure what a layout costs and what it keeps.
 
-    Energy is the kept share of the magnitude. It stands beside what unstructured pruning, n:m and, for nmg, the best
-    possible assignment keep at the same density. Break-even is the density at which dense, or csr, takes as many bits.
+    The card shows bits with padding, index limits, energy kept and break-even. Energy is the kept share of the magnitude; it
+    stands beside what unstructured pruning, n:m and, for nmg, the best possible assignment keep at the same density.
+    Break-even is the density at which dense, or csr, takes as many bits.
 
     Examples:
 
+    \b
       sparseref card nmg:2:8:8
-
       sparseref card csr:0.9 --html csr.html
-
       sparseref card my_module:MyLayout:4 --shape 256x512
     """
     console = Console()

@@ -64,14 +64,11 @@ def conform(
 
     Examples:
 
+    \b
       sparseref conform --backend torch
-
       sparseref conform --cmd "./worker" --level L0 --level L1     start with layouts and exact integers
-
       sparseref conform --backend torch --operation linear --layout nmg
-
       sparseref conform --backend torch --profile full --junit report.xml --html report.html
-
       sparseref conform --mutants                                  how good is the kit?
     """
     console = Console()

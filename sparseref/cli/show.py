@@ -44,14 +44,11 @@ def show(
 
     Examples:
 
-      sparseref show nmg:2:4:2 --shape 8x12           grouped n:m, each entry with the letter of its pattern
-
+    \b
+      sparseref show nmg:2:4:2 --shape 8x12           n:m:g, each entry the letter of its pattern
       sparseref show nmg:2:4:2 --shape 8x12 --svg nmg.svg
-
       sparseref show bsr:2:4:0.6 --slots              blocks, in the order in which they are stored
-
       sparseref show NMG-C4                           one clause
-
       sparseref show linear                           an operator and its clauses
     """
     console = Console()

@@ -29,18 +29,17 @@ def validate(
     card_file: Annotated[Path | None, typer.Option("--card", metavar="FILE", help="Write the card as data.")] = None,
     html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the card as a page.")] = None,
 ) -> None:
-    """Validate a layout alone, no backend needed: do encode, decode and validate keep the laws, and what does it cost?
+    """Validate a layout alone: the laws, then its card.
 
-    A layout is a frozen dataclass with `name`, `fields`, `positions` and `encode`; it need not be registered. The laws say
-    that decode gives back what encode stored, that the encoding is canonical, that padding is never read, that `validate`
-    refuses what is broken, and more. Then follows the format card (see sparseref card --help).
+    No backend is needed. A layout is a frozen dataclass with `name`, `fields`, `positions` and `encode`; it need not be
+    registered. The laws say that decode gives back what encode stored, that the encoding is canonical, that padding is never
+    read, that `validate` refuses what is broken, and more. Then follows the format card (see sparseref card --help).
 
     Examples:
 
+    \b
       sparseref validate my_module:MyLayout
-
       sparseref validate my_module:MyLayout:4,axis=1 --shape 256x512 --html card.html
-
       sparseref validate nmg:2:4:2 --no-card
     """
     console = Console()

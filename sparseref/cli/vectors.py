@@ -16,14 +16,16 @@ from .common import WRONG, clean_exit, say_where
 def vectors(
     json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found as data.")] = None,
 ) -> None:
-    """Check the frozen vectors: files against their hashes, expectations against the reference. Nothing is overwritten.
+    """Check the frozen vectors against the reference.
 
-    A vector is a call with what the specification says it gives, as JSON that any language reads (spec/vectors/README.md).
-    A difference means that text, vector or reference is wrong: the text outranks the vector, the vector the reference.
-    Exit code: 0 no difference, 1 a difference, or no vectors at all.
+    Files are compared with their hashes, expectations with what the reference gives; nothing is overwritten. A vector is a
+    call with what the specification says it gives, as JSON that any language reads (spec/vectors/README.md). A difference
+    means that text, vector or reference is wrong: the text outranks the vector, the vector the reference. Exit code: 0 no
+    difference, 1 a difference, or no vectors at all.
 
     Example:
 
+    \b
       sparseref vectors --json vectors.json
     """
     console = Console()
