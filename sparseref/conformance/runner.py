@@ -35,7 +35,7 @@ OnOutcome = Callable[[Outcome, int, int], None]
 def checked_profile(profile: str) -> str:
     """The name of a profile, as it is; a name that no profile has is refused (KIT-1)."""
     if profile not in PROFILES:
-        raise SpecError("KIT-1", "there is no such profile.", wanted=" or ".join(PROFILES), given=profile)
+        raise SpecError("KIT-1", "there is no such profile.", wanted=" or ".join(PROFILES), given=repr(profile))
     return profile
 
 

@@ -56,7 +56,7 @@ class WorkerBackend(Backend):
     """
 
     def __init__(self, command: str, seconds: float = 30.0) -> None:
-        self._command, self._seconds = shlex.split(command), seconds
+        self._command, self._seconds = _words(command), seconds
         self._lock = threading.Lock()                     # threads share one worker and take turns
         self._process: WorkerProcess | None = None
         self._last_id = 0
@@ -131,6 +131,14 @@ class WorkerBackend(Backend):
         assert self._process is not None
         self._process.stop(grace=0)
         self._process = None
+
+
+def _words(command: str) -> list[str]:
+    try:
+        return shlex.split(command)
+    except ValueError as problem:                             # an open quotation mark
+        raise SpecError("WIRE-3", f"this is no command line: {problem}.", wanted="words as a shell splits them",
+                        given=repr(command)) from problem
 
 
 def _checked(line: str, wanted_id: int, is_hello: bool) -> dict[str, Any]:
