@@ -19,7 +19,10 @@ from .selecting import select
 
 
 class Reference(Backend):
-    """Decode, compute the meaning in float64 (integers: int64), round once, place (OPS-1)."""
+    """Decode, compute the meaning in float64 (integers: int64), round once, place (OPS-1).
+
+    NumPy reads any strides alike (CORE-M2), and no call keeps a state that another could see (OPS-6).
+    """
 
     name: ClassVar[str] = "reference"
 

@@ -71,7 +71,7 @@ def test_a_run_with_known_failures_alone_conforms():
 
 
 @given(st.text("L2/[]x !-*?"))
-def test_every_id_without_wildcards_names_itself(case):
+def test_every_id_without_wildcards_names_itself(case):  # KNOWN-1
     """Brackets mean themselves: an id can be pasted from a report."""
     case = case.replace("*", "").replace("?", "")
 

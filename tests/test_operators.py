@@ -119,7 +119,7 @@ def test_to_dense_is_decode(a):  # TODENSE-1
 
 
 @given(some.sparse_arrays(), st.sampled_from(["masked", "coo", "csr", "csc", "ell", "dense"]))
-def test_convert_keeps_values_and_pattern(a, text):  # CONVERT-1, CONVERT-2, OPS-2
+def test_convert_keeps_values_and_pattern(a, text):  # CONVERT-1, CONVERT-2, OPS-2, CORE-C2
     """In every layout that takes any pattern; dense, which has no pattern, stores +0 where nothing was stored."""
     assume(takes(sr.parse_layout(text), a.shape))
     pattern = np.ones(a.shape, bool) if text == "dense" else a.pattern

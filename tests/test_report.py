@@ -189,7 +189,7 @@ def test_mutants_show_survivors_last():
 
 
 @given(results)
-def test_json_gives_back_the_run(tmp_path_factory, result):
+def test_json_gives_back_the_run(tmp_path_factory, result):  # REPORT-1
     """Every outcome, an infinite ratio too."""
     path = tmp_path_factory.getbasetemp() / "run.json"
     write_json(result, path)
