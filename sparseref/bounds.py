@@ -43,7 +43,8 @@ def sum_bound(value: np.ndarray, magnitude: np.ndarray, k: np.ndarray, accumulat
     """
     acc = value_dtype(accumulator)
     u_out = unit_roundoff(out)
-    underflow = (k * smallest_subnormal(acc) + smallest_subnormal(out)) / 2    # added before halved: 2**-1075 alone would be 0
+    underflow = np.maximum((k * smallest_subnormal(acc) + smallest_subnormal(out)) / 2,
+                           smallest_subnormal(np.dtype(np.float64)))           # BOUND-2 is above 0; float64 has no 2**-1075
     with np.errstate(invalid="ignore", over="ignore"):
         spread = (gamma(k, unit_roundoff(acc)) + gamma(k, unit_roundoff(np.dtype(np.float64)))) * magnitude
         return spread * (1 + u_out) + u_out * np.abs(value) + underflow

@@ -16,7 +16,7 @@ from ..bounds import Expected, error_ratio, expected_forward, expected_gradient
 from ..coding import encode
 from ..dtypes import smallest_subnormal
 from ..errors import SpecError
-from ..operators.base import Rounding, full
+from ..operators.base import Rounding, as_pair, full
 from ..reference import Reference
 from ..registry import get_operator
 from ..render import difference
@@ -28,6 +28,8 @@ from .wire import Call, to_json
 from .worker import WorkerCrash, WorkerTimeout
 
 REFERENCE = Reference()
+LEAST = smallest_subnormal(np.dtype(np.float64))
+"""A bound below any difference between two integers, and yet not 0, which would decide the sign of a zero."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +98,7 @@ def wanted_of(case: Case, call: Call, accumulator: str) -> Wanted:
     else:
         found = (expected_forward(get_operator(name), call.operands, call.parameters, accumulator)[0],)
     if case.ask is Ask.EXACT:                                  # no error is allowed; the sign of a zero sum is free
-        found = tuple(e and Expected(e.value, np.full(e.value.shape, smallest_subnormal(e.dtype) / 4), e.dtype) for e in found)
+        found = tuple(e and Expected(e.value, np.full(e.value.shape, LEAST), e.dtype) for e in found)
     return Wanted(result, found)
 
 
@@ -137,20 +139,20 @@ def _judge_answer(case: Case, backend: Backend, call: Call, wanted: Wanted, answ
         return 0.0, Problem("the result shares memory with an operand", clause="CORE-M1")
     if case.ask is Ask.SAME_ENERGY:
         return _judge_energy(call, wanted.result, answer)
-    densified = _densified_nan(call) if backend.densifies(case.cell) else None
+    densified = _densified_nan(call) if backend.densifies(case.cell) else ()
     ratio, problem = compare(answer, wanted, densified)
     return (np.inf if case.ask is Ask.EXACT and problem else ratio), problem
 
 
-def compare(answer: Any, wanted: Wanted, nan_allowed: np.ndarray | None = None) -> tuple[float, Problem | None]:
-    """An answer and what is wanted -> the worst ratio, and the first problem."""
+def compare(answer: Any, wanted: Wanted, nan_allowed: tuple[np.ndarray | None, ...] = ()) -> tuple[float, Problem | None]:
+    """An answer, what is wanted, and where NaN is allowed besides [each result] -> the worst ratio, and the first problem."""
     results = wanted.result if isinstance(wanted.result, tuple) else (wanted.result,)
     answers = answer if isinstance(answer, tuple) else (answer,)
     if len(answers) != len(results):
         return 0.0, Problem(f"{len(answers)} results, wanted {len(results)}")
     worst, bounds = 0.0, wanted.expected or (None,) * len(results)
-    for got, want, bound in zip(answers, results, bounds, strict=True):
-        ratio, problem = _compare_one(got, want, bound, nan_allowed)
+    for got, want, bound, nan in zip(answers, results, bounds, nan_allowed or (None,) * len(results), strict=True):
+        ratio, problem = _compare_one(got, want, bound, nan)
         worst = max(worst, ratio)
         if problem is not None:
             return worst, problem
@@ -167,7 +169,8 @@ def _compare_one(got: Any, want: Any, bound: Expected | None, nan_allowed: np.nd
     for name in want.arrays:
         if name != "values" and not same_bits(np.asarray(got[name]), want[name]):
             return 0.0, Problem(f"field {name!r} differs", difference(want[name], np.asarray(got[name])))
-    return _compare_arrays(got.values, want.values, None if bound is None else _in_slots(bound, want), None)
+    nan_in_slots = None if nan_allowed is None else np.append(nan_allowed.reshape(-1), False)[want.layout.positions(want)]
+    return _compare_arrays(got.values, want.values, None if bound is None else _in_slots(bound, want), nan_in_slots)
 
 
 def _in_slots(bound: Expected, want: SparseArray) -> Expected:
@@ -217,20 +220,18 @@ def _judge_energy(call: Call, best: np.ndarray, pattern: Any) -> tuple[float, Pr
     return 0.0, None
 
 
-def _densified_nan(call: Call) -> np.ndarray | None:
-    """Where NaN may appear because structural zeros were multiplied: where the dense meaning has it (CORE-P4)."""
+def _densified_nan(call: Call) -> tuple[np.ndarray | None, ...]:
+    """For each result, where NaN may appear because structural zeros were multiplied: where the dense meaning has it (CORE-P4)."""
     name, _, is_gradient = call.operation.partition(".")
-    if name in (*CODING, "select") or is_gradient:
-        return None
-    pairs = [None if operand is None else full(_decoded(operand)) for operand in call.operands]
+    if name in (*CODING, "select"):
+        return ()
+    operator, own = get_operator(name), call.operands[1:] if is_gradient else call.operands
+    pairs = [None if operand is None else full(as_pair(operand).value) for operand in own]
     with np.errstate(invalid="ignore", over="ignore"):
-        return np.isnan(get_operator(name).meaning(*pairs, **call.parameters).value)
-
-
-def _decoded(operand: Any) -> np.ndarray:
-    from ..operators.base import as_pair
-
-    return as_pair(operand).value
+        if not is_gradient:
+            return (np.isnan(operator.meaning(*pairs, **call.parameters).value),)
+        found = operator.gradient(call.operands[0].astype(np.float64), *pairs, **call.parameters)
+    return tuple(None if value is None else np.isnan(value) for value in found)
 
 
 def _outcome(case: Case, call: Call, verdict: Verdict, problem: Problem, ratio: float, seconds: float) -> Outcome:
