@@ -88,7 +88,7 @@ def test_gamma_is_the_closed_form(k, name):  # BOUND-1
 def test_underflow_loses_at_most_half_a_subnormal_a_term(k, accumulator, out):  # BOUND-2
     """With magnitudes of 0 only the underflow term is left: k eta_acc + eta_out."""
     acc, out = value_dtype(accumulator), value_dtype(out)
-    expected = float((k * Fraction(smallest_subnormal(acc)) + Fraction(smallest_subnormal(out))) / 2)
+    expected = max(float((k * Fraction(smallest_subnormal(acc)) + Fraction(smallest_subnormal(out))) / 2), 2.0**-1074)
     zero = np.zeros(1)
     actual = float(sum_bound(zero, zero, np.array([float(k)]), accumulator, out)[0])
 

@@ -62,6 +62,14 @@ def test_an_index_tells_all_fibres_of_a_chunk_apart(parameters):  # NMG-C7
         assert expected == actual
 
 
+def test_more_patterns_than_an_index_can_tell_apart():
+    """NMG-C7: C(20, 10) = 184,756 patterns leave no g at all."""
+    expected = "NMG-C7"
+    actual = refusal(sr.NMG, 10, 20, 1)
+
+    assert expected == actual
+
+
 @given(st.text().filter(lambda text: text not in ("pad", "short")))
 def test_other_tail_policies_are_refused(tail):  # NMG-C1
     """pad or short."""

@@ -59,6 +59,15 @@ def test_scores_have_the_shape_of_the_values(dense, how):  # SPF-2
     assert expected == actual
 
 
+@given(some.arrays(), st.integers(1, 3))
+def test_draws_have_the_shape_of_the_values(dense, more):  # SPF-5
+    """One number an entry."""
+    expected = "SPF-5"
+    actual = refusal(sr.select, dense, "random-fraction:0.5", draws=np.zeros((*dense.shape, more)))
+
+    assert expected == actual
+
+
 @given(st.sampled_from(["uint8", "complex64", "bool"]))
 def test_values_to_choose_from_have_a_value_dtype(name):  # CORE-D1
     """As for encode."""

@@ -119,7 +119,7 @@ print(sr.matmul(a, np.ones((4, 1), np.float32), backend="blocks").ravel().tolist
 """
 
 
-def test_installed_packages_are_found_by_their_entry_points(tmp_path):
+def test_installed_packages_are_found_by_their_entry_points(tmp_path, monkeypatch):
     """REG-2: a dist-info folder on the path, as pip makes it, is all it takes."""
     info = tmp_path / "diagonal_block-1.dist-info"
     info.mkdir()
@@ -129,5 +129,9 @@ def test_installed_packages_are_found_by_their_entry_points(tmp_path):
     expected = "[1.0, 9.0, 21.0, 29.0] 8\n"
     actual = subprocess.run([sys.executable, "-c", f"import sys; sys.path.insert(0, {str(tmp_path)!r})\n{USE}"],
                             capture_output=True, text=True, check=True).stdout
+    monkeypatch.syspath_prepend(tmp_path)
+    fresh = registry.Registry("layouts", "REG-2")
 
     assert expected == actual
+    assert fresh.names() == ["diagonal-block"]
+    assert fresh.get("diagonal-block").name == "diagonal-block"

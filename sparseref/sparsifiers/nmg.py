@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from abc import abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar
 
@@ -33,9 +34,9 @@ class GroupedNM(Sparsifier):
     def layout(self) -> NMG:
         return NMG(self.n, self.m, self.g, self.sparse_axis, self.group_axis, self.tail)
 
+    @abstractmethod
     def assign(self, scores: np.ndarray, g: int) -> np.ndarray:
         """scores [X, F, C] of X chunks -> int [X, F]: the pattern of each fibre, each pattern owning g."""
-        raise NotImplementedError
 
     def select(self, scores: np.ndarray, draws: np.ndarray) -> np.ndarray:
         self.layout.check(scores.shape)
