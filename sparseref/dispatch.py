@@ -15,7 +15,8 @@ from .coding import decode, encode
 from .dtypes import bits_of
 from .errors import FallbackWarning, SpecError
 from .formats import OutputFormat
-from .reference import Reference
+from .operators.base import Pair
+from .reference import Reference, check_operands, in_slots, place
 from .registry import get_backend, get_operator, layouts
 
 
@@ -68,12 +69,23 @@ def run(operation: str, *operands: Any, backend: str | Backend = "reference", st
     if route.kind == "dense":                                                              # DSP-3
         warnings.warn(f"{operation} fell back to dense: {route.reason}", FallbackWarning, stacklevel=3)
     result = chosen.call(operation, *converted, **parameters)
+    if route.kind == "converted":
+        result = _as_if_exact(result, operation, operands, parameters)
     return result if out is None else out.apply(result, rng)
 
 
-def _check(operation: str, operands: tuple[Any, ...], parameters: dict[str, Any]) -> None:
-    from .reference import check_operands
+def _as_if_exact(result: Any, operation: str, operands: tuple[Any, ...], parameters: dict[str, Any]) -> Any:
+    """The result of converted operands -> stored as that of the operands that were given: their slots, their layout (DSP-2)."""
+    name, _, is_gradient = operation.partition(".")
+    if is_gradient:
+        return tuple(in_slots(decode(got), operand) if isinstance(got, SparseArray) else got
+                     for got, operand in zip(result, operands[1:], strict=True))
+    if not isinstance(result, SparseArray):
+        return result
+    return place(Pair(decode(result), result.pattern), get_operator(name), operands, parameters)
 
+
+def _check(operation: str, operands: tuple[Any, ...], parameters: dict[str, Any]) -> None:
     name, _, is_gradient = operation.partition(".")
     check_operands(get_operator(name), operands[1:] if is_gradient else operands, parameters)
 

@@ -11,7 +11,7 @@ from .backend import Backend, Cell
 from .coding import decode, encode, validate
 from .dtypes import round_to
 from .errors import SpecError
-from .layouts import COO
+from .layouts import COO, Masked
 from .layouts.base import Layout
 from .operators.base import Operand, Operator, Pair, Result, as_pair, common_dtype
 from .registry import get_operator, parse_layout
@@ -113,7 +113,7 @@ def place(result: Pair, operator: Operator, operands: tuple[Operand, ...],
     layout: Layout | None = first.layout.transposed() if operator.result is Result.TRANSPOSED else first.layout
     if layout is not None and admits(layout, result.pattern):
         return encode(result.value, layout, result.pattern)
-    return encode(result.value, COO(), result.pattern)
+    return encode(result.value, COO() if result.shape else Masked(), result.pattern)       # a 0-d array has no coordinates
 
 
 def admits(layout: Layout, pattern: np.ndarray) -> bool:

@@ -165,3 +165,24 @@ def test_the_reference_as_a_backend(operation):  # OPS-1, CORE-C1
     assert str(cell).startswith(f"{operation}[")
     assert not reference.densifies(cell)
     assert got is None if want is None else (sr.same_array if isinstance(want, sr.SparseArray) else sr.same_bits)(want, got)
+
+
+@given(linears())
+def test_a_gradient_comes_back_in_the_slots_that_were_given(operands):  # DSP-2, GRAD-1
+    """Converted on the way or not, the weight's gradient has the weight's own layout and index arrays."""
+    x, w = operands
+    grad = np.ones((3, w.shape[0]), np.float32)
+    expected = sr.run("linear.gradient", grad, x, w, None)[1]
+    actual = sr.run("linear.gradient", grad, x, w, None, backend=Some(["csr" if w.layout.name != "csr" else "coo"]))[1]
+
+    assert sr.same_array(expected, actual)
+
+
+@given(linears(), st.sampled_from(["relu", "transpose"]))
+def test_a_converted_result_is_stored_as_if_it_had_not_been(operands, operation):  # DSP-2, OPS-4
+    """relu of an nmg weight is nmg, even where the backend knows csr alone."""
+    _, w = operands
+    expected = sr.run(operation, w)
+    actual = sr.run(operation, w, backend=Some(["csr" if w.layout.name != "csr" else "coo"]))
+
+    assert sr.same_array(expected, actual)

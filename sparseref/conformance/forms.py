@@ -29,8 +29,8 @@ class Guarded:
         return all(buffer.tobytes() == snapshot for buffer, snapshot in zip(self.buffers, self.snapshots, strict=True))
 
     def shares_memory(self, result: Any) -> bool:
-        """True where values of the result lie in a buffer of the operand; index arrays may be shared (CORE-M1)."""
-        return any(np.may_share_memory(array, buffer) for array in values_of(result) for buffer in self.buffers)
+        """True where an array of the result lies in a buffer of the operand (CORE-M1)."""
+        return any(np.may_share_memory(array, buffer) for array in arrays_of(result) for buffer in self.buffers)
 
 
 def guarded(operand: Any, form: str) -> Guarded:
@@ -48,13 +48,13 @@ def guarded(operand: Any, form: str) -> Guarded:
     return Guarded(copy, buffers, tuple(buffer.tobytes() for buffer in buffers))
 
 
-def values_of(result: Any) -> list[np.ndarray]:
-    """The values in a result: an array itself, a sparse array's values, or those of a tuple's members."""
+def arrays_of(result: Any) -> list[np.ndarray]:
+    """Every array in a result: itself, a sparse array's fields, or those of a tuple's members."""
     if isinstance(result, np.ndarray):
         return [result]
     if isinstance(result, SparseArray):
-        return [result.values]
-    return [array for item in result for array in values_of(item)] if isinstance(result, tuple) else []
+        return list(result.arrays.values())
+    return [array for item in result for array in arrays_of(item)] if isinstance(result, tuple) else []
 
 
 def _place(array: np.ndarray, form: str) -> tuple[np.ndarray, np.ndarray]:

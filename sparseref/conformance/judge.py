@@ -221,7 +221,7 @@ def _judge_energy(call: Call, best: np.ndarray, pattern: Any) -> tuple[float, Pr
 
 
 def _densified_nan(call: Call) -> tuple[np.ndarray | None, ...]:
-    """For each result, where NaN may appear because structural zeros were multiplied: where the dense meaning has it (CORE-P4)."""
+    """For each result, where NaN may appear as structural zeros were multiplied: where the dense meaning has it (CORE-P4)."""
     name, _, is_gradient = call.operation.partition(".")
     if name in (*CODING, "select"):
         return ()
