@@ -33,13 +33,27 @@ def test_any_call_comes_back_from_its_json(operands, parameters):  # WIRE-1
     assert all(same(value, actual.parameters[name]) for name, value in call.parameters.items())
 
 
-@given(some.arrays((3,)), st.integers(0, 2), st.sampled_from([1.5, "one", None, 2**40, True]))
+@given(some.arrays((3,)), st.integers(0, 2), st.sampled_from([1.5, "one", None, 2**40, True, "10",
+                                                                    "0x1.00000000000001p+0", "0x1p-9999999999"]))
 def test_what_is_no_element_of_the_dtype_is_refused(array, place, wrong):  # WIRE-1
     """Nothing is rounded, wrapped or taken for something else."""
     data = to_json(array)
     data["data"][place] = wrong
     expected = "WIRE-1"
     actual = refusal(from_json, data)
+
+    assert expected == actual
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False), st.integers(0, 3), st.integers(0, 3))
+def test_a_float_may_be_written_as_c_writes_it(number, shift, zeros):  # WIRE-1
+    """Any first digit and any zeros at the end, as long as no bit is lost."""
+    sign, _, rest = number.hex().partition("0x")               # 0x1.8000000000000p+1: one digit and 13, of 4 bits each
+    digits, _, exponent = rest.replace(".", "").partition("p")
+    significand = int(digits, 16) << shift
+    text = f"{sign}0x{significand >> 52:x}.{significand % 2**52:013x}{'0' * zeros}p{int(exponent) - shift:+}"
+    expected = number
+    actual = from_json({"float": text})
 
     assert expected == actual
 

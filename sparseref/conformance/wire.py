@@ -7,6 +7,7 @@ is lost and strtod reads them; integers as numbers, bools as true and false.  A 
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,6 +20,8 @@ from ..layouts.base import Layout
 from ..registry import parse_layout, sparsifiers
 from ..sparsifiers import SameFormat, SamePattern
 from ..sparsifiers.base import Sparsifier
+
+_HEX_FLOAT = re.compile(r"-?(0x(?P<whole>[0-9a-f])(\.(?P<fraction>[0-9a-f]+))?p(?P<exponent>[+-][0-9]+)|inf)|nan")
 
 
 @dataclass(frozen=True)
@@ -75,7 +78,7 @@ def from_json(value: Any) -> Any:
                                {name: _array(array) for name, array in value["arrays"].items()})
         if "sparsifier" in value:
             return sparsifiers.get(value["sparsifier"])(from_json(value["like"]))
-        return float.fromhex(value["float"])
+        return _float(value["float"])
     except SpecError:
         raise
     except (KeyError, OverflowError, TypeError, ValueError) as problem:
@@ -92,11 +95,28 @@ def _element(x: Any) -> Any:
     return float(x).hex()
 
 
+def _float(text: str) -> float:
+    """A hexadecimal string -> float64; `float.fromhex` alone takes "10" for 16, and rounds what needs more bits (WIRE-1)."""
+    form = _HEX_FLOAT.fullmatch(text)
+    if form is None:
+        raise ValueError(f"{text!r} is no hexadecimal float")
+    number = float.fromhex(text)
+    if form["exponent"] and text != number.hex():              # written otherwise than Python would: as C may, or too long
+        fraction, exponent = form["fraction"] or "", int(form["exponent"])
+        numerator, denominator = abs(number).as_integer_ratio()
+        significand, shift = int(form["whole"] + fraction, 16), exponent - 4 * len(fraction)
+        lost = significand != 0 if number == 0 else (
+            significand * denominator << max(shift, 0) != numerator << max(-shift, 0))
+        if lost:
+            raise ValueError(f"{text!r} is no float64")
+    return number
+
+
 def _array(value: dict[str, Any]) -> np.ndarray:
     """Refuses what the dtype does not have: to round it here would hide a wrong number."""
     name, data, shape = value["dtype"], value["data"], checked_shape(value["shape"])
     if name in FLOATS:
-        wide = np.array([float.fromhex(x) for x in data], np.float64)
+        wide = np.array([_float(x) for x in data], np.float64)
         with np.errstate(over="ignore"):
             array = wide.astype(value_dtype(name))
         if not same_bits(array.astype(np.float64), wide):
