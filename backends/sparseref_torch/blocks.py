@@ -31,7 +31,8 @@ def fill_to(array: Tensor, sides: tuple[int, ...], fill: float) -> Tensor:
     if tuple(have) == sides:
         return array
     extra = [(0, side - old) for side, old in zip(sides, have, strict=True)]
-    return functional.pad(array, [width for pair in reversed(extra) for width in pair], value=fill)   # torch counts axes from the last
+    last_first = [width for pair in reversed(extra) for width in pair]                     # torch's order
+    return functional.pad(array, last_first, value=fill)
 
 
 def strides_of(shape: tuple[int, ...]) -> list[int]:
