@@ -23,7 +23,6 @@ from .operator_cases import operator_cases
 from .outcome import LEVELS, Outcome, RunResult, Verdict
 from .selection_cases import selection_cases
 from .vectors import Vector, load
-from .wire import Call
 
 PROFILES = ("quick", "full")
 HANGS = 5
@@ -58,15 +57,11 @@ def repeat_cases(running: Iterable[Case]) -> Iterator[Case]:
 
 
 def vector_cases() -> Iterator[Case]:
-    """Every frozen vector whose operation a backend can be asked for."""
+    """Every frozen vector whose operation a backend can be asked for: coding, select, operators and their gradients."""
+    askable = {*CODING, "select", *operators.names()}
     for vector in load():
-        if is_backend_call(vector.call):
+        if vector.call.operation.partition(".")[0] in askable:
             yield _vector_case(vector)
-
-
-def is_backend_call(call: Call) -> bool:
-    """True for encode, decode, validate, select, the operators and their gradients."""
-    return call.operation in (*CODING, "select") or call.operation.partition(".")[0] in operators.names()
 
 
 def _vector_case(vector: Vector) -> Case:
