@@ -15,6 +15,7 @@ class Descriptor:
     """A frozen dataclass with a name; its parameters without a default are positional in the short string."""
 
     name: ClassVar[str]
+    examples: ClassVar[tuple[str, ...]] = ()     # short strings of small instances: what the conformance kit tries
 
     def __str__(self) -> str:
         text = self.name

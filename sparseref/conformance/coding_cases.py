@@ -17,27 +17,38 @@ from ..selecting import select
 from ..sparsifiers import own_sparsifier
 from .case import Ask, Build, Case
 from .forms import FORMS
-from .inputs import Shape, describes, disordered, has_padding, poisoned, shapes, sparse, values, with_stored_zeros
+from .inputs import (
+    Shape,
+    describes,
+    disordered,
+    has_padding,
+    instances,
+    poisoned,
+    shapes,
+    sparse,
+    values,
+    with_stored_zeros,
+)
 from .wire import Call
 
 
 def coding_cases(profile: str) -> Iterator[Case]:
     """Every layout x dtype: quick, one shape a case in turn for dtypes other than float32; full, every shape."""
     for name, dtype in product(layouts.names(), DTYPES):
-        for layout in map(parse_layout, layouts.get(name).examples or (name,)):
+        for layout in map(parse_layout, instances(layouts.get(name))):
             yield from layout_cases(layout, dtype, every=profile == "full" or dtype == "float32")
 
 
 def layout_cases(layout: Layout, dtype: str, every: bool) -> Iterator[Case]:
     """All L0 cases of one layout and dtype."""
-    matrices = shapes(layout)
-    chosen = matrices if every else matrices[-1:]
     odd = [shape for shape in ((0, 5), (5, 0), (0, 0), (2, 5, 7), (2, 0, 4)) if describes(layout, shape)]
+    matrices = shapes(layout) or odd[-1:]                      # a third party's layout may take no matrices
+    chosen = matrices if every else matrices[-1:]
     cell = {what: Cell(what, (layout.name,), dtype) for what in ("encode", "decode", "validate")}
-    law = layout_clauses(layout.name)
+    law, placed = layout_clauses(layout.name), canonical_clauses(layout.name)
     floating = value_dtype(dtype).kind != "i"
     for shape in (*chosen, *odd):
-        yield _case("encode", cell, layout, "normal", ("CORE-C1", *law), _encode(layout, dtype, "normal"), shape)
+        yield _case("encode", cell, layout, "normal", ("CORE-C1", *placed, *law), _encode(layout, dtype, "normal"), shape)
         yield _case("encode", cell, layout, "spoiled-pattern", law, _encode_spoiled(layout, dtype), shape, Ask.SAME_VERDICT)
         yield _case("decode", cell, layout, "normal", ("CORE-V1", *law), _decode(layout, dtype, "normal"), shape)
         yield _case("validate", cell, layout, "good", law, _validate(layout, dtype, ""), shape, Ask.SAME_VERDICT)
@@ -46,14 +57,17 @@ def layout_cases(layout: Layout, dtype: str, every: bool) -> Iterator[Case]:
             yield _case("decode", cell, layout, "poisoned-padding", ("CORE-P5", *law), poison, shape)
         if layout.name in ("coo", "csr", "csc"):
             mixed, checked = _decode(layout, dtype, "disordered"), _validate(layout, dtype, "disordered")
-            yield _case("decode", cell, layout, "disordered", ("CORE-V2", *law), mixed, shape)
+            yield _case("decode", cell, layout, "disordered", ("CORE-V2", *disorder_clauses(layout.name), *law), mixed, shape)
             yield _case("validate", cell, layout, "disordered", ("CORE-C2", *law), checked, shape, Ask.SAME_VERDICT)
         for name in corruptions(layout, shape):
-            yield _case("validate", cell, layout, name, law, _validate(layout, dtype, name), shape, Ask.SAME_VERDICT)
+            harmed = _validate(layout, dtype, name)
+            yield _case("validate", cell, layout, name, ("ERR-1", *law), harmed, shape, Ask.SAME_VERDICT)
     shape = matrices[-1]
     if floating:
         yield _case("encode", cell, layout, "special", ("CORE-V1", *law), _encode(layout, dtype, "special"), shape)
         yield _case("decode", cell, layout, "special", ("CORE-V1", *law), _decode(layout, dtype, "special"), shape)
+    yield _case("validate", cell, layout, "stored-zeros", ("CORE-P1", *law), _validate(layout, dtype, "zeros"), shape,
+                Ask.SAME_VERDICT)
     yield _case("decode", cell, layout, "stored-zeros", ("CORE-P1", *law), _decode(layout, dtype, "zeros"), shape)
     for form in FORMS[1:]:
         yield _case("encode", cell, layout, form, ("CORE-M2", *law), _encode(layout, dtype, "normal"), shape, form=form)
@@ -64,6 +78,21 @@ def layout_clauses(name: str) -> tuple[str, ...]:
     """The clauses that say how a layout of the specification lies; a third party's layout has the laws alone."""
     known = {"dense": "DENSE-C1", "masked": "MASKED-C1", "coo": "COO-C1", "csr": "CSR-C4", "csc": "CSC-C4", "bsr": "BSR-C6",
              "ell": "ELL-C2", "nm": "NM-C3", "nmg": "NMG-C4", "vnm": "VNM-C3"}
+    return (known[name],) if name in known else ()
+
+
+def canonical_clauses(name: str) -> tuple[str, ...]:
+    """The clauses of a layout's canonical form and of the width of its indices."""
+    coordinates, slots = ("CORE-I1",), ("CORE-I2",)
+    known = {"masked": ("MASKED-C2",), "coo": ("COO-C5", *coordinates), "csr": ("CSR-C5", *coordinates),
+             "csc": ("CSC-C5", *coordinates), "bsr": ("BSR-C7", *coordinates), "ell": ("ELL-C4", *coordinates),
+             "nm": ("NM-C6", *slots), "nmg": ("NMG-C10", "NMG-C8", "NMG-C9", *slots), "vnm": ("VNM-C6", *slots)}
+    return known.get(name, ())
+
+
+def disorder_clauses(name: str) -> tuple[str, ...]:
+    """The clauses by which a layout takes its entries in any order, some of them twice."""
+    known = {"coo": "COO-C4", "csr": "CSR-C6", "csc": "CSC-C6"}
     return (known[name],) if name in known else ()
 
 
@@ -109,8 +138,8 @@ def _validate(layout: Layout, dtype: str, damage: str) -> Build:
     """A good array, or one with the damage of that name."""
     def build(shape: Shape, rng: np.random.Generator) -> Call:
         a = sparse(layout, values("exact", shape, value_dtype(dtype), rng), rng)
-        if damage == "disordered":
-            return Call("validate", (disordered(a, rng),))
+        if damage in TWISTS:
+            return Call("validate", (TWISTS[damage](a, rng),))
         if damage:
             a = damaged(a, damage)
         return Call("validate", (a,))

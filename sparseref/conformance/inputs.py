@@ -9,6 +9,7 @@ import numpy as np
 
 from ..array import SparseArray
 from ..coding import encode
+from ..descriptor import Descriptor, build
 from ..dtypes import smallest_subnormal
 from ..errors import SpecError
 from ..layouts import BSR, COO, CSR, NM, NMG, VNM
@@ -18,6 +19,19 @@ from ..selecting import select
 from ..sparsifiers import own_sparsifier
 
 Shape = tuple[int, ...]
+
+
+def instances(kind: type[Descriptor]) -> tuple[str, ...]:
+    """A layout or sparsifier -> the short strings that the kit tries: its examples, or its name where it has no parameters.
+
+    One with parameters and without examples is not tried: the kit cannot guess what they may be.
+    """
+    if kind.examples:
+        return kind.examples
+    try:
+        return (str(build(kind, kind.name)),)
+    except SpecError:
+        return ()
 
 
 def turning_points(layout: Layout) -> tuple[list[int], list[int]]:
@@ -33,7 +47,7 @@ def turning_points(layout: Layout) -> tuple[list[int], list[int]]:
         by_axis = {0: around(layout.r), 1: around(layout.c)}
     else:
         numbers = [getattr(layout, field.name) for field in fields(layout)]  # type: ignore[arg-type]  # a dataclass
-        sizes = sorted({size for n in numbers if isinstance(n, int) and 1 < n <= 64 for size in around(n)}) or plain
+        sizes = sorted({size for n in numbers if isinstance(n, int) and 1 < n <= 64 for size in (*around(n), 2 * n)}) or plain
         by_axis = {0: sizes, 1: sizes}
     return by_axis[0], by_axis[1]
 

@@ -12,10 +12,11 @@ import numpy as np
 from ..backend import ARRAY, Cell
 from ..dtypes import value_dtype
 from ..layouts.base import Layout
-from ..operators.base import Operator, Rounding
+from ..operators import ALL as BUILT_IN
+from ..operators.base import Operator, Result, Rounding
 from ..registry import get_operator, layouts, operators, parse_layout
 from .case import Ask, Case
-from .inputs import Shape, describes, shapes
+from .inputs import Shape, describes, instances, shapes
 from .scenarios import GRADIENT_SCENARIOS, SCENARIOS, Maker, Scenario
 from .wire import Call
 
@@ -130,7 +131,7 @@ def scenarios_for(dtype: np.dtype[Any], gradient: bool) -> Iterator[Scenario]:
 def case_shapes(layout: Layout, scenario: Scenario, every: bool, turn: int) -> list[Shape]:
     """One shape a case, another for each turn, or every shape.  Empty scenarios: a side of length 0."""
     if scenario.empty:
-        rows, columns = shapes(layout)[-1]
+        rows, columns = max(shapes(layout), default=(1, 1))
         return [shape for shape in ((0, columns), (rows, 0), (0, 0)) if describes(layout, shape)]
     fitting = [shape for shape in shapes(layout) if scenario.applies(layout, shape)]
     return fitting if every or not fitting else [fitting[turn % len(fitting)]]
@@ -143,7 +144,7 @@ def operator_cases(profile: str) -> Iterator[Case]:
     """
     for name, layout_name in product(operators.names(), layouts.names()):
         operator = get_operator(name)
-        examples = [parse_layout(text) for text in layouts.get(layout_name).examples or (layout_name,)]
+        examples = [parse_layout(text) for text in instances(layouts.get(layout_name))]
         for turn, dtype in enumerate(map(value_dtype, operator.dtypes)):
             forms = variants(operator)
             if profile != "full" and dtype.name != "float32":
@@ -182,8 +183,13 @@ GRADIENT_CLAUSE = {"TODENSE": "TODENSE-2", "RELU": "RELU-2", "CONV2D": "CONV2D-4
 
 def operator_clauses(name: str, gradient: bool) -> tuple[str, ...]:
     """The clause of an operator's meaning, or of its gradient."""
+    if name not in {operator.name for operator in BUILT_IN}:
+        return ("OPS-1",)                                      # a third party's operator has the general clauses alone
     prefix = PREFIX.get(name, name.upper())
-    return (GRADIENT_CLAUSE.get(prefix, f"{prefix}-3"),) if gradient else (f"{prefix}-1",)
+    if gradient:
+        return (GRADIENT_CLAUSE.get(prefix, f"{prefix}-3"),)
+    placed = () if get_operator(name).result is Result.DENSE else ("OPS-4",)
+    return (f"{prefix}-1", *placed)
 
 
 def with_grad(operator: Operator, call: Call, scenario: Scenario, rng: np.random.Generator) -> Call:

@@ -13,7 +13,7 @@ from ..registry import parse_layout, parse_sparsifier, sparsifiers
 from ..sparsifiers import SameFormat, SamePattern
 from ..sparsifiers.base import Sparsifier
 from .case import Ask, Build, Case
-from .inputs import Shape, sparse, values
+from .inputs import Shape, instances, sparse, values
 from .wire import Call
 
 SHAPES = ((1, 1), (3, 4), (4, 5), (5, 13), (7, 12), (9, 25), (0, 4), (4, 0))
@@ -30,7 +30,7 @@ def selection_cases(profile: str) -> Iterator[Case]:
         if name in ("same-pattern", "same-format"):
             yield from _same_cases(name)
             continue
-        for text in sparsifiers.get(name).examples or (name,):
+        for text in instances(sparsifiers.get(name)):
             sparsifier = parse_sparsifier(text)
             for dtype in DTYPES:
                 chosen = SHAPES + BLOCKS if profile == "full" or dtype == "float32" else (SHAPES[4], BLOCKS[1])

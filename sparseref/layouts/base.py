@@ -33,7 +33,6 @@ class Layout(Descriptor, ABC):
     """
 
     name: ClassVar[str]
-    examples: ClassVar[tuple[str, ...]] = ()     # short strings of small instances: what the conformance kit tries
     any_pattern: ClassVar[bool] = False          # True: every pattern can be placed, so conversion to it loses nothing
 
     def check(self, shape: tuple[int, ...]) -> None:

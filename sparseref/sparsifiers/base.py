@@ -28,7 +28,6 @@ class Sparsifier(Descriptor, ABC):
     """
 
     name: ClassVar[str]
-    examples: ClassVar[tuple[str, ...]] = ()     # short strings of small instances: what the conformance kit tries
     kind: ClassVar[Kind]
     passes: ClassVar[int] = 1
     memory: ClassVar[str]              # working memory, in entries

@@ -52,16 +52,17 @@ class DiagonalBlock(sr.Layout):
 
 @dataclass(frozen=True)
 class DiagonalOnly(sr.Sparsifier):
-    """Keeps the blocks on the diagonal, whatever the scores [R, R]."""
+    """Keeps the blocks on the diagonal of the last two axes, whatever the scores [..., R, R]."""
 
     size: int
     name: ClassVar[str] = "diagonal-only"
+    examples: ClassVar[tuple[str, ...]] = ("diagonal-only:2",)
     kind: ClassVar[Kind] = Kind.STREAMING
     memory: ClassVar[str] = "1"
     structured: ClassVar[bool] = True
 
     def select(self, scores: np.ndarray, draws: np.ndarray) -> np.ndarray:
-        row, column = np.indices(scores.shape) // self.size
+        row, column = np.indices(scores.shape)[-2:] // self.size
         return row == column
 
 

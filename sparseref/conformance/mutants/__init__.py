@@ -18,14 +18,13 @@ from .mutant import CATALOGUE, Mutant, Sick
 
 @dataclass(frozen=True)
 class MutantReport:
-    """What became of a mutant: the clause and the case that killed it first, and every clause that case checks."""
+    """What became of a mutant: the clause that killed it, its own where a case of that clause did, and the case."""
 
     name: str
     what: str
     clause: str
     case: str
     killed: bool
-    clauses: tuple[str, ...] = ()
 
 
 def all_mutants(cases: list[Case]) -> list[Mutant]:
@@ -52,12 +51,13 @@ def run_mutants(backend: Backend | None = None,
 
 
 def hunt(mutant: Mutant, good: Backend, cases: list[Case], known: dict[str, Wanted]) -> MutantReport:
-    """Run a mutant through cases until one is bad."""
+    """Run a mutant through cases until one is bad; the cases of the clause that it breaks come first."""
     sick = Sick(good, mutant)
-    for case in cases:
+    for case in sorted(cases, key=lambda case: mutant.clause not in (*case.clauses, case.refusal)):
         if case.id not in known:
             known[case.id] = wanted_of(case, case.call(), good.accumulator(case.cell.dtype))
         outcome = judge(case, sick, known[case.id])
         if outcome.bad:
-            return MutantReport(mutant.name, mutant.what, outcome.clauses[0], outcome.case, True, outcome.clauses)
+            clause = mutant.clause if mutant.clause in outcome.clauses else outcome.clauses[0]
+            return MutantReport(mutant.name, mutant.what, clause, outcome.case, True)
     return MutantReport(mutant.name, mutant.what, "", "", False)

@@ -23,7 +23,7 @@ def by_position(a: SparseArray, positions: np.ndarray) -> np.ndarray:
     return dense.reshape(a.shape)
 
 
-@mutant("decode")
+@mutant("CSR-C4", "decode")
 def csr_last_row_dropped(run: Run, call: Call) -> Any:
     """The loop over csr rows stops one early."""
     dense = run(call)
@@ -32,14 +32,14 @@ def csr_last_row_dropped(run: Run, call: Call) -> Any:
     return dense
 
 
-@mutant("decode")
+@mutant("CSC-C4", "decode")
 def csc_pointer_off_by_one(run: Run, call: Call) -> Any:
     """Column j of csc takes the slots of column j + 1."""
     dense = run(call)
     return np.roll(dense, -1, axis=1) if layout_of(call.operands[0]) == "csc" else dense
 
 
-@mutant("decode")
+@mutant("CSC-C4", "decode")
 def csc_read_as_csr(run: Run, call: Call) -> Any:
     """csc decoded as csr of the same shape where the shape is square."""
     a = call.operands[0]
@@ -48,7 +48,7 @@ def csc_read_as_csr(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("decode")
+@mutant("COO-C1", "decode")
 def coo_coordinates_swapped(run: Run, call: Call) -> Any:
     """Row and column of coo exchanged."""
     a = call.operands[0]
@@ -58,7 +58,7 @@ def coo_coordinates_swapped(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("decode")
+@mutant("COO-C1", "decode")
 def coo_assumed_sorted(run: Run, call: Call) -> Any:
     """coo's coordinates are sorted, its values are not taken along."""
     a = call.operands[0]
@@ -68,14 +68,14 @@ def coo_assumed_sorted(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("decode")
+@mutant("CORE-V2", "decode")
 def duplicates_last_wins(run: Run, call: Call) -> Any:
     """A duplicate overwrites the entry before it instead of adding up."""
     a = call.operands[0]
     return by_position(a, a.layout.positions(a)) if layout_of(a) in ("coo", "csr", "csc") else run(call)
 
 
-@mutant("decode")
+@mutant("CORE-V2", "decode")
 def duplicates_first_wins(run: Run, call: Call) -> Any:
     """Only the first of several duplicates counts."""
     a = call.operands[0]
@@ -85,7 +85,7 @@ def duplicates_first_wins(run: Run, call: Call) -> Any:
     return by_position(a.with_values(a.values[::-1]), turned)
 
 
-@mutant("decode")
+@mutant("CORE-P5", "decode")
 def padding_written_to_last_entry(run: Run, call: Call) -> Any:
     """Position -1 of padding is used as an index, so that padding lands in the last entry."""
     a = call.operands[0]
@@ -96,7 +96,7 @@ def padding_written_to_last_entry(run: Run, call: Call) -> Any:
     return dense
 
 
-@mutant("decode")
+@mutant("NMG-C4", "decode")
 def nmg_lexicographic_patterns(run: Run, call: Call) -> Any:
     """nmg's patterns in lexicographic order, 01 02 03 12 ..., instead of minimal change."""
     a = call.operands[0]
@@ -107,7 +107,7 @@ def nmg_lexicographic_patterns(run: Run, call: Call) -> Any:
     return _nmg_decode(a, a.layout, places, a.layout.slot_chunk_start(a.shape[a.layout.group_axis]))
 
 
-@mutant("decode")
+@mutant("NMG-C4", "decode")
 def nmg_index_not_from_chunk(run: Run, call: Call) -> Any:
     """idx read as a fibre of the whole array, not of its chunk."""
     a = call.operands[0]
@@ -117,7 +117,7 @@ def nmg_index_not_from_chunk(run: Run, call: Call) -> Any:
     return _nmg_decode(a, a.layout, a.layout.slot_places(fibres), np.zeros(a.layout.slots(fibres), int))
 
 
-@mutant("decode")
+@mutant("NMG-C9", "decode")
 def nmg_short_tail_with_full_g(run: Run, call: Call) -> Any:
     """In the short last chunk the pattern of a slot is found with the full g."""
     a = call.operands[0]
@@ -148,7 +148,7 @@ def _nmg_decode(a: SparseArray, layout: NMG, places: np.ndarray, start: np.ndarr
     return dense[:-1].reshape(a.shape)
 
 
-@mutant("decode")
+@mutant("NM-C3", "decode")
 def nm_axis_ignored(run: Run, call: Call) -> Any:
     """nm along another axis than the last read as if it were the last."""
     a = call.operands[0]
@@ -158,7 +158,7 @@ def nm_axis_ignored(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("decode")
+@mutant("BSR-C6", "decode")
 def bsr_blocks_column_major(run: Run, call: Call) -> Any:
     """The entries of a bsr block read column by column."""
     a = call.operands[0]
@@ -168,7 +168,7 @@ def bsr_blocks_column_major(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("decode")
+@mutant("VNM-C3", "decode")
 def vnm_first_row_everywhere(run: Run, call: Call) -> Any:
     """All rows of a vnm tile get the values of its first row."""
     a = call.operands[0]
@@ -177,7 +177,7 @@ def vnm_first_row_everywhere(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("decode")
+@mutant("ELL-C2", "decode")
 def ell_breaks_early(run: Run, call: Call) -> Any:
     """The loop over ell's slots stops at K - 1."""
     a = call.operands[0]
@@ -186,33 +186,33 @@ def ell_breaks_early(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("decode")
+@mutant("MASKED-C1", "decode")
 def mask_ignored(run: Run, call: Call) -> Any:
     """The values of masked are given back as they are, stale ones too."""
     a = call.operands[0]
     return a.values.copy() if layout_of(a) == "masked" else run(call)
 
 
-@mutant("decode", "to_dense")
+@mutant("CORE-V1", "decode", "to_dense")
 def minus_zero_lost(run: Run, call: Call) -> Any:
     """Entries are added onto a zeroed array, so -0 becomes +0."""
     return on_values(run(call), lambda values: values + np.zeros((), values.dtype))
 
 
-@mutant("decode", "to_dense")
+@mutant("CORE-V1", "decode", "to_dense")
 def structural_zero_is_negative(run: Run, call: Call) -> Any:
     """Entries that are not stored come out as -0."""
     dense = run(call)
     return np.where(call.operands[0].pattern, dense, np.zeros((), dense.dtype) * -1) if dense.dtype.kind != "i" else dense
 
 
-@mutant("decode", "encode")
+@mutant("CORE-V1", "decode", "encode")
 def bfloat16_through_float16(run: Run, call: Call) -> Any:
     """bfloat16 values pass through float16 on their way."""
     return on_values(run(call), lambda v: v.astype(np.float16).astype(v.dtype) if v.dtype.name == "bfloat16" else v)
 
 
-@mutant("decode", "encode", "linear")
+@mutant("CORE-V1", "decode", "encode", "linear")
 def subnormals_flushed(run: Run, call: Call) -> Any:
     """Subnormal numbers become zero (a compiler's fast-math flag)."""
     def flush(values: np.ndarray) -> np.ndarray:
@@ -222,13 +222,13 @@ def subnormals_flushed(run: Run, call: Call) -> Any:
     return on_values(run(call), flush)
 
 
-@mutant("decode", "linear", "relu")
+@mutant("CORE-M2", "decode", "linear", "relu")
 def fortran_order_ignored(run: Run, call: Call) -> Any:
     """Memory is read in the order it lies, whatever the strides say."""
     return run(each_array(call, lambda values: values.ravel(order="K").reshape(values.shape)))
 
 
-@mutant("decode", "add")
+@mutant("CORE-M2", "decode", "add")
 def negative_strides_ignored(run: Run, call: Call) -> Any:
     """A reversed view is read forwards."""
     def forwards(values: np.ndarray) -> np.ndarray:
@@ -236,7 +236,7 @@ def negative_strides_ignored(run: Run, call: Call) -> Any:
     return run(each_array(call, forwards))
 
 
-@mutant("decode", "encode", "matmul")
+@mutant("CORE-M2", "decode", "encode", "matmul")
 def read_only_refused(run: Run, call: Call) -> Any:
     """A read-only operand is asked for a writable buffer."""
     for operand in call.operands:
@@ -246,7 +246,7 @@ def read_only_refused(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("encode")
+@mutant("CORE-C1", "encode")
 def stored_zeros_dropped(run: Run, call: Call) -> Any:
     """Entries of the pattern that are zero are not stored."""
     dense, pattern = call.operands
@@ -255,7 +255,7 @@ def stored_zeros_dropped(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("encode")
+@mutant("CORE-I1", "encode")
 def coordinates_as_int64(run: Run, call: Call) -> Any:
     """Coordinates are int64 where the clause wants int32."""
     a = run(call)
@@ -263,14 +263,14 @@ def coordinates_as_int64(run: Run, call: Call) -> Any:
     return with_arrays(a, **wide)
 
 
-@mutant("encode")
+@mutant("CORE-I2", "encode")
 def slot_index_as_uint16(run: Run, call: Call) -> Any:
     """idx is uint16 where uint8 is enough."""
     a = run(call)
     return with_arrays(a, idx=a["idx"].astype(np.uint16)) if "idx" in a.arrays else a
 
 
-@mutant("encode")
+@mutant("CSR-C5", "encode")
 def csr_columns_descending(run: Run, call: Call) -> Any:
     """The columns of a csr row come in descending order: the same entries, not the canonical form."""
     a = run(call)
@@ -281,7 +281,7 @@ def csr_columns_descending(run: Run, call: Call) -> Any:
     return with_arrays(a, indices=a["indices"][order], values=a.values[order])
 
 
-@mutant("encode")
+@mutant("NMG-C10", "encode")
 def nmg_slots_swapped(run: Run, call: Call) -> Any:
     """Two fibres of one pattern lie in the other order: the same entries, not the canonical form."""
     a = run(call)
@@ -292,14 +292,14 @@ def nmg_slots_swapped(run: Run, call: Call) -> Any:
     return with_arrays(a, idx=idx, values=values)
 
 
-@mutant("encode")
+@mutant("CORE-P5", "encode")
 def padding_left_uninitialised(run: Run, call: Call) -> Any:
     """Padding slots hold what was in memory."""
     a = run(call)
     return a.with_values(np.where(a.layout.positions(a) < 0, np.ones((), a.dtype), a.values))
 
 
-@mutant("encode")
+@mutant("ELL-C4", "encode")
 def ell_one_slot_too_many(run: Run, call: Call) -> Any:
     """Every ell row has one slot of padding more than K."""
     a = run(call)
@@ -309,7 +309,7 @@ def ell_one_slot_too_many(run: Run, call: Call) -> Any:
                        values=np.pad(a.values, [(0, 0), (0, 1)]))
 
 
-@mutant("encode")
+@mutant("NMG-C8", "encode")
 def tail_rows_dropped(run: Run, call: Call) -> Any:
     """Rows past the last whole block are encoded as zero."""
     dense = call.operands[0]
@@ -321,14 +321,14 @@ def tail_rows_dropped(run: Run, call: Call) -> Any:
     return a
 
 
-@mutant("encode")
+@mutant("CORE-M1", "encode")
 def values_not_copied(run: Run, call: Call) -> Any:
     """The dense layout keeps the caller's own array."""
     a = run(call)
     return a.with_values(call.operands[0]) if layout_of(a) == "dense" else a
 
 
-@mutant("encode", "decode", "sum")
+@mutant("CORE-S1", "encode", "decode", "sum")
 def empty_arrays_crash(run: Run, call: Call) -> Any:
     """A side of length 0 divides by zero."""
     if any(0 in operand.shape for operand in call.operands if operand is not None):
@@ -336,7 +336,7 @@ def empty_arrays_crash(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("validate")
+@mutant("CORE-C2", "validate")
 def unsorted_refused(run: Run, call: Call) -> Any:
     """csr is refused unless the columns of each row rise, which no clause asks for."""
     a = call.operands[0]
@@ -347,7 +347,7 @@ def unsorted_refused(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("validate")
+@mutant("CORE-P1", "validate")
 def stored_zeros_refused(run: Run, call: Call) -> Any:
     """A stored zero is taken for damage."""
     a = call.operands[0]
@@ -356,7 +356,7 @@ def stored_zeros_refused(run: Run, call: Call) -> Any:
         raise SpecError("COO-C2", "a zero is stored.", wanted="no zeros", given="0")
 
 
-@mutant("validate")
+@mutant("ERR-1", "validate")
 def every_refusal_by_one_clause(run: Run, call: Call) -> Any:
     """Whatever is wrong, the refusal names CORE-A2."""
     try:
@@ -365,7 +365,7 @@ def every_refusal_by_one_clause(run: Run, call: Call) -> Any:
         raise SpecError("CORE-A2", refusal.what, wanted=refusal.wanted, given=refusal.given) from None
 
 
-@mutant("validate")
+@mutant("ERR-1", "validate")
 def refusals_are_value_errors(run: Run, call: Call) -> Any:
     """Bad input raises a bare ValueError without a clause."""
     try:
@@ -374,13 +374,13 @@ def refusals_are_value_errors(run: Run, call: Call) -> Any:
         raise ValueError(str(refusal)) from None
 
 
-@mutant("validate")
+@mutant("CORE-A1", "validate")
 def nothing_validated(run: Run, call: Call) -> Any:
     """validate looks at nothing."""
     return None
 
 
-@mutant("to_dense", "convert", "linear")
+@mutant("CORE-V2", "to_dense", "convert", "linear")
 def duplicates_lost_on_the_way(run: Run, call: Call) -> Any:
     """An operator sees the last of several duplicates only."""
     def once(operand: Any) -> Any:
@@ -391,10 +391,118 @@ def duplicates_lost_on_the_way(run: Run, call: Call) -> Any:
     return run(replace(call, operands=tuple(map(once, call.operands))))
 
 
-@mutant("convert")
+@mutant("CONVERT-1", "convert")
 def stored_zeros_lost_in_conversion(run: Run, call: Call) -> Any:
     """convert takes the pattern from the values, so that stored zeros vanish."""
     from ...coding import encode
     a = run(call)
     dense = decode(a)
     return encode(dense, a.layout, a.pattern & (dense != 0)) if a.layout.any_pattern else a
+
+
+@mutant("DENSE-C1", "decode")
+def dense_column_major(run: Run, call: Call) -> Any:
+    """dense is read column by column."""
+    a, dense = call.operands[0], run(call)
+    return dense.reshape(-1, order="F").reshape(dense.shape) if layout_of(a) == "dense" else dense
+
+
+@mutant("MASKED-C2", "encode")
+def masked_keeps_what_was_dropped(run: Run, call: Call) -> Any:
+    """masked stores the whole array beside the mask."""
+    a = run(call)
+    return a.with_values(call.operands[0].copy()) if layout_of(a) == "masked" else a
+
+
+@mutant("COO-C5", "encode")
+def coo_column_by_column(run: Run, call: Call) -> Any:
+    """coo's entries stand in column-major order."""
+    a = run(call)
+    if layout_of(a) != "coo":
+        return a
+    order = np.lexsort(a["coords"])
+    return with_arrays(a, coords=a["coords"][:, order], values=a.values[order])
+
+
+@mutant("CSC-C5", "encode")
+def csc_rows_descending(run: Run, call: Call) -> Any:
+    """The rows of a csc column come in descending order."""
+    a = run(call)
+    if layout_of(a) != "csc":
+        return a
+    column = np.repeat(np.arange(a.shape[1]), np.diff(a["indptr"]))
+    order = np.lexsort((-a["indices"], column))
+    return with_arrays(a, indices=a["indices"][order], values=a.values[order])
+
+
+@mutant("COO-C4", "decode")
+def coo_duplicates_last_wins(run: Run, call: Call) -> Any:
+    """coo alone lets a duplicate overwrite."""
+    return duplicates_last_wins(run, call) if layout_of(call.operands[0]) == "coo" else run(call)
+
+
+@mutant("CSR-C6", "decode")
+def csr_duplicates_last_wins(run: Run, call: Call) -> Any:
+    """csr alone lets a duplicate overwrite."""
+    return duplicates_last_wins(run, call) if layout_of(call.operands[0]) == "csr" else run(call)
+
+
+@mutant("CSC-C6", "decode")
+def csc_duplicates_last_wins(run: Run, call: Call) -> Any:
+    """csc alone lets a duplicate overwrite."""
+    return duplicates_last_wins(run, call) if layout_of(call.operands[0]) == "csc" else run(call)
+
+
+@mutant("BSR-C7", "encode")
+def bsr_stores_empty_blocks(run: Run, call: Call) -> Any:
+    """The first block is stored even where the pattern holds nothing of it."""
+    a = run(call)
+    if layout_of(a) != "bsr" or len(a["indptr"]) < 2 or a["indptr"][1] != 0 or a.shape[1] == 0:
+        return a
+    indptr = a["indptr"].copy()
+    indptr[1:] += 1
+    return with_arrays(a, indptr=indptr, indices=np.insert(a["indices"], 0, 0), values=np.insert(a.values, 0, 0, axis=0))
+
+
+@mutant("NM-C6", "encode")
+def nm_takes_highest_filling(run: Run, call: Call) -> Any:
+    """Of the places beyond the end, nm takes the last ones first."""
+    return _highest_filling(run(call)) if str(call.parameters["layout"]).startswith("nm:") else run(call)
+
+
+@mutant("VNM-C6", "encode")
+def vnm_takes_highest_filling(run: Run, call: Call) -> Any:
+    """Of the columns beyond the end, vnm takes the last ones first."""
+    return _highest_filling(run(call)) if str(call.parameters["layout"]).startswith("vnm:") else run(call)
+
+
+def _highest_filling(a: SparseArray) -> SparseArray:
+    """The idx of filling in the last block, counted from the end of the block."""
+    axis = a.layout.axis if a.layout.name == "nm" else a.layout.sparse_axis
+    left = a.shape[axis] % a.layout.m
+    idx = a["idx"].astype(np.int64)
+    if left == 0 or idx.size == 0:
+        return a
+    last = idx[..., -1, :]
+    filling = last >= left
+    count = filling.sum(axis=-1, keepdims=True)
+    last[filling] = (a.layout.m - count + (last - left))[filling]
+    return with_arrays(a, idx=idx.astype(a["idx"].dtype))
+
+
+@mutant("CONVERT-2", "convert")
+def dense_of_minus_zeros(run: Run, call: Call) -> Any:
+    """convert to dense stores -0 where nothing was stored."""
+    a, result = call.operands[0], run(call)
+    if layout_of(result) != "dense" or result.dtype.kind == "i":
+        return result
+    return result.with_values(np.where(a.pattern, result.values, -np.zeros((), result.dtype)))
+
+
+@mutant("TODENSE-1", "to_dense")
+def last_column_missing(run: Run, call: Call) -> Any:
+    """to_dense leaves out the last column."""
+    dense = run(call)
+    if dense.ndim and dense.shape[-1]:
+        dense[..., -1] = 0
+    return dense

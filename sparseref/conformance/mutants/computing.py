@@ -15,20 +15,20 @@ from ..wire import Call
 from .mutant import Run, each_array, layout_of, mutant, on_values, with_arrays, with_operand
 
 
-@mutant("linear")
+@mutant("LINEAR-1", "linear")
 def bias_added_twice(run: Run, call: Call) -> Any:
     """The bias is added by the kernel and once more behind it."""
     y = run(call)
     return y if call.operands[2] is None else (y + call.operands[2]).astype(y.dtype)
 
 
-@mutant("linear")
+@mutant("LINEAR-1", "linear")
 def bias_forgotten(run: Run, call: Call) -> Any:
     """The bias is not added."""
     return run(with_operand(call, 2, None))
 
 
-@mutant("linear")
+@mutant("LINEAR-1", "linear")
 def bias_along_tokens(run: Run, call: Call) -> Any:
     """The bias is spread over tokens instead of outputs."""
     bias = call.operands[2]
@@ -38,7 +38,7 @@ def bias_along_tokens(run: Run, call: Call) -> Any:
     return (y + np.resize(bias, y.shape[:-1])[..., None]).astype(y.dtype) if bias.size else y
 
 
-@mutant("linear", "conv2d")
+@mutant("BOUND-1", "linear", "conv2d")
 def rounded_before_bias(run: Run, call: Call) -> Any:
     """The sum is rounded to bfloat16 before the bias is added."""
     import ml_dtypes
@@ -50,7 +50,7 @@ def rounded_before_bias(run: Run, call: Call) -> Any:
     return (y.astype(ml_dtypes.bfloat16).astype(np.float32) + spread).astype(np.float32)
 
 
-@mutant("linear", "matmul")
+@mutant("LINEAR-1", "linear", "matmul")
 def last_term_dropped(run: Run, call: Call) -> Any:
     """The loop over the contracted axis breaks one early."""
     a = call.operands[0]
@@ -61,7 +61,7 @@ def last_term_dropped(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("linear", "matmul", "sum")
+@mutant("BOUND-1", "linear", "matmul", "sum")
 def float16_accumulator(run: Run, call: Call) -> Any:
     """Sums are kept in float16."""
     def halved(values: np.ndarray) -> np.ndarray:
@@ -69,7 +69,7 @@ def float16_accumulator(run: Run, call: Call) -> Any:
     return on_values(run(each_array(call, halved)), halved)
 
 
-@mutant("linear", "matmul")
+@mutant("BOUND-1", "linear", "matmul")
 def float32_for_float64(run: Run, call: Call) -> Any:
     """float64 is computed in float32."""
     def single(values: np.ndarray) -> np.ndarray:
@@ -77,7 +77,7 @@ def float32_for_float64(run: Run, call: Call) -> Any:
     return run(each_array(call, single))
 
 
-@mutant("linear", "matmul", "multiply", "conv2d")
+@mutant("CORE-P2", "linear", "matmul", "multiply", "conv2d")
 def structural_zeros_multiplied(run: Run, call: Call) -> Any:
     """The sparse operand is densified without a word, so a structural zero times NaN is NaN."""
     if call.operation == "multiply":
@@ -88,7 +88,7 @@ def structural_zeros_multiplied(run: Run, call: Call) -> Any:
     return run(replace(call, operands=tuple(decode(x) if isinstance(x, SparseArray) else x for x in call.operands)))
 
 
-@mutant("linear", "matmul")
+@mutant("CORE-P3", "linear", "matmul")
 def stored_zeros_skipped(run: Run, call: Call) -> Any:
     """`if value == 0: continue`, so a stored zero hides a NaN."""
     def pruned(a: Any) -> Any:
@@ -99,7 +99,7 @@ def stored_zeros_skipped(run: Run, call: Call) -> Any:
     return run(replace(call, operands=tuple(map(pruned, call.operands))))
 
 
-@mutant("linear", "matmul", "add", "scale")
+@mutant("BOUND-4", "linear", "matmul", "add", "scale")
 def nan_swallowed(run: Run, call: Call) -> Any:
     """NaN in an operand is taken for 0."""
     def clean(values: np.ndarray) -> np.ndarray:
@@ -107,7 +107,7 @@ def nan_swallowed(run: Run, call: Call) -> Any:
     return run(each_array(call, clean))
 
 
-@mutant("matmul")
+@mutant("MATMUL-1", "matmul")
 def rows_without_entries_uninitialised(run: Run, call: Call) -> Any:
     """A row of which nothing is stored is never written."""
     a, y = call.operands[0], run(call)
@@ -116,7 +116,7 @@ def rows_without_entries_uninitialised(run: Run, call: Call) -> Any:
     return y
 
 
-@mutant("linear", "matmul", "conv2d", "sum", "multiply")
+@mutant("CORE-P5", "linear", "matmul", "conv2d", "sum", "multiply")
 def padding_read(run: Run, call: Call) -> Any:
     """Padding slots take part, at the first entry."""
     read = any(np.isnan(x.values[x.layout.positions(x) < 0].astype(np.float64)).any()
@@ -124,7 +124,7 @@ def padding_read(run: Run, call: Call) -> Any:
     return on_values(run(call), lambda values: (values * np.nan).astype(values.dtype) if read else values)
 
 
-@mutant("linear")
+@mutant("LINEAR-1", "linear")
 def square_weight_not_transposed(run: Run, call: Call) -> Any:
     """x W instead of x W^T where the weight is square."""
     w = call.operands[1]
@@ -134,28 +134,28 @@ def square_weight_not_transposed(run: Run, call: Call) -> Any:
     return run(with_operand(call, 1, turned))
 
 
-@mutant("linear")
+@mutant("LINEAR-1", "linear")
 def one_token_loses_its_axis(run: Run, call: Call) -> Any:
     """A single token comes back as a batch of one."""
     y = run(call)
     return y[None] if y.ndim == 1 else y
 
 
-@mutant("matmul")
+@mutant("MATMUL-1", "matmul")
 def only_first_of_batch(run: Run, call: Call) -> Any:
     """Every matrix of a batch is multiplied as the first."""
     y = run(call)
     return np.broadcast_to(y[:1], y.shape).copy() if y.ndim == 3 and len(y) else y
 
 
-@mutant("matmul")
+@mutant("MATMUL-1", "matmul")
 def product_of_transposes(run: Run, call: Call) -> Any:
     """A square product comes out transposed."""
     y = run(call)
     return np.ascontiguousarray(y.T) if y.ndim == 2 and y.shape[0] == y.shape[1] else y
 
 
-@mutant("matmul", "scale")
+@mutant("BOUND-4", "matmul", "scale")
 def saturates_instead_of_inf(run: Run, call: Call) -> Any:
     """What is too large becomes the largest finite number."""
     def saturated(values: np.ndarray) -> np.ndarray:
@@ -166,20 +166,20 @@ def saturates_instead_of_inf(run: Run, call: Call) -> Any:
     return on_values(run(call), saturated)
 
 
-@mutant("linear", "gelu", "sum", "scale")
+@mutant("OPS-1", "linear", "gelu", "sum", "scale")
 def result_in_float32(run: Run, call: Call) -> Any:
     """Half precision goes in, float32 comes out."""
     return on_values(run(call), lambda v: v.astype(np.float32) if v.dtype.name in ("float16", "bfloat16") else v)
 
 
-@mutant("relu", "scale", "gelu")
+@mutant("OPS-4", "relu", "scale", "gelu")
 def result_always_coo(run: Run, call: Call) -> Any:
     """The result is coo whatever layout came in."""
     result = run(call)
     return encode(decode(result), COO(), result.pattern) if isinstance(result, SparseArray) else result
 
 
-@mutant("relu", "scale")
+@mutant("RELU-1", "relu", "scale")
 def zeros_pruned(run: Run, call: Call) -> Any:
     """Entries that became zero are no longer stored."""
     result = run(call)
@@ -189,7 +189,7 @@ def zeros_pruned(run: Run, call: Call) -> Any:
     return encode(dense, result.layout, result.pattern & (dense != 0))
 
 
-@mutant("relu")
+@mutant("RELU-1", "relu")
 def relu_keeps_minus_zero(run: Run, call: Call) -> Any:
     """max(x, -0) is -0."""
     a = call.operands[0]
@@ -200,19 +200,19 @@ def relu_keeps_minus_zero(run: Run, call: Call) -> Any:
     return result.with_values(np.where((minus == 0) & np.signbit(minus), minus, result.values))
 
 
-@mutant("relu")
+@mutant("RELU-1", "relu")
 def relu_drops_nan(run: Run, call: Call) -> Any:
     """NaN compares false and becomes 0."""
     return on_values(run(call), lambda v: np.where(np.isnan(v), np.zeros((), v.dtype), v) if v.dtype.kind != "i" else v)
 
 
-@mutant("gelu")
+@mutant("GELU-1", "gelu")
 def gelu_always_tanh(run: Run, call: Call) -> Any:
     """The tanh form is used where the exact one is asked for."""
     return run(replace(call, parameters={"approximate": "tanh"}))
 
 
-@mutant("gelu")
+@mutant("GELU-1", "gelu")
 def gelu_by_sigmoid(run: Run, call: Call) -> Any:
     """x * sigmoid(1.702 x), another approximation."""
     a, result = call.operands[0], run(call)
@@ -223,7 +223,7 @@ def gelu_by_sigmoid(run: Run, call: Call) -> Any:
         return result.with_values((x / (1 + np.exp(-1.702 * x))).astype(a.dtype))
 
 
-@mutant("gelu")
+@mutant("GELU-1", "gelu")
 def gelu_of_minus_inf_is_nan(run: Run, call: Call) -> Any:
     """-inf * 0 is NaN."""
     result = run(call)
@@ -233,7 +233,7 @@ def gelu_of_minus_inf_is_nan(run: Run, call: Call) -> Any:
     return result.with_values(np.where(np.isneginf(x), np.nan, result.values).astype(result.dtype))
 
 
-@mutant("add")
+@mutant("ADD-1", "add")
 def add_intersects(run: Run, call: Call) -> Any:
     """The sum is stored where both operands are, not where either is."""
     a, b = call.operands
@@ -243,7 +243,7 @@ def add_intersects(run: Run, call: Call) -> Any:
     return encode(decode(result), result.layout, a.pattern & b.pattern)
 
 
-@mutant("multiply")
+@mutant("MUL-1", "multiply")
 def multiply_unites(run: Run, call: Call) -> Any:
     """The product is stored where either operand is."""
     a, b = call.operands
@@ -253,7 +253,7 @@ def multiply_unites(run: Run, call: Call) -> Any:
     return encode(decode(result), result.layout, a.pattern | b.pattern)
 
 
-@mutant("add", "multiply", "scale")
+@mutant("OPS-1", "add", "multiply", "scale")
 def integers_saturate(run: Run, call: Call) -> Any:
     """int8 stops at 127 instead of wrapping round."""
     def clipped(operand: Any) -> Any:
@@ -270,20 +270,20 @@ def integers_saturate(run: Run, call: Call) -> Any:
     return encode(np.where(result.pattern, limited, 0).astype(np.int8), result.layout, result.pattern)
 
 
-@mutant("sum")
+@mutant("SUM-1", "sum")
 def negative_axis_is_first(run: Run, call: Call) -> Any:
     """axis = -1 is clamped to 0."""
     return run(replace(call, parameters={"axis": 0 if call.parameters["axis"] == -1 else call.parameters["axis"]}))
 
 
-@mutant("sum")
+@mutant("SUM-1", "sum")
 def sum_keeps_axis(run: Run, call: Call) -> Any:
     """The summed axis stays, with length 1."""
     axis = call.parameters["axis"]
     return run(call) if axis is None else np.expand_dims(run(call), axis)
 
 
-@mutant("transpose")
+@mutant("TRANSPOSE-1", "transpose")
 def only_shape_transposed(run: Run, call: Call) -> Any:
     """The shape is turned, the fields stay as they are."""
     a, result = call.operands[0], run(call)
@@ -294,7 +294,7 @@ def only_shape_transposed(run: Run, call: Call) -> Any:
     return result
 
 
-@mutant("transpose", "to_dense")
+@mutant("CORE-M1", "transpose", "to_dense")
 def view_given_back(run: Run, call: Call) -> Any:
     """The result is a view of the operand."""
     a, result = call.operands[0], run(call)
@@ -303,7 +303,7 @@ def view_given_back(run: Run, call: Call) -> Any:
     return result
 
 
-@mutant("conv2d")
+@mutant("CONV2D-1", "conv2d")
 def kernel_flipped(run: Run, call: Call) -> Any:
     """The kernel is turned round, as in a mathematical convolution."""
     w = call.operands[1]
@@ -324,26 +324,26 @@ def _with_window(run: Run, call: Call, **window: Any) -> Any:
     return result
 
 
-@mutant("conv2d")
+@mutant("CONV2D-1", "conv2d")
 def stride_ignored(run: Run, call: Call) -> Any:
     """The window moves by one, and the result is cut to size."""
     return _with_window(run, call, stride=1)
 
 
-@mutant("conv2d")
+@mutant("CONV2D-1", "conv2d")
 def padding_on_one_side_only(run: Run, call: Call) -> Any:
     """Rows and columns of padding are exchanged."""
     ph, pw = both("", "padding", call.parameters["padding"], 0)
     return _with_window(run, call, padding=(pw, ph))
 
 
-@mutant("conv2d")
+@mutant("CONV2D-1", "conv2d")
 def dilation_ignored(run: Run, call: Call) -> Any:
     """The kernel is applied without its gaps."""
     return _with_window(run, call, dilation=1)
 
 
-@mutant("conv2d")
+@mutant("CONV2D-1", "conv2d")
 def channels_last(run: Run, call: Call) -> Any:
     """The patch is laid out kernel first, channel last."""
     w = call.operands[1]
@@ -354,7 +354,21 @@ def channels_last(run: Run, call: Call) -> Any:
     return run(with_operand(call, 1, encode(turn(decode(w)), COO(), turn(w.pattern))))
 
 
-@mutant("conv2d")
+@mutant("CONV2D-1", "conv2d")
 def conv_bias_forgotten(run: Run, call: Call) -> Any:
     """The convolution's bias is not added."""
     return run(with_operand(call, 2, None))
+
+
+@mutant("SCALE-1", "scale")
+def factor_applied_twice(run: Run, call: Call) -> Any:
+    """The factor is multiplied in twice."""
+    once = run(call)
+    return run(with_operand(call, 0, once)) if isinstance(once, SparseArray) else once
+
+
+@mutant("OPS-2", "linear")
+def one_layout_counts_from_the_end(run: Run, call: Call) -> Any:
+    """With a coo weight the outputs come in reverse."""
+    y = run(call)
+    return np.flip(y, -1).copy() if layout_of(call.operands[1]) == "coo" else y

@@ -22,7 +22,7 @@ def first_array(call: Call) -> np.ndarray | None:
     return array if isinstance(array, np.ndarray) and array.size and array.flags.writeable else None
 
 
-@mutant("relu", "decode", "linear")
+@mutant("CORE-M1", "relu", "decode", "linear")
 def operand_overwritten(run: Run, call: Call) -> Any:
     """The operator works in place on its operand."""
     result, array = run(call), first_array(call)
@@ -31,7 +31,7 @@ def operand_overwritten(run: Run, call: Call) -> Any:
     return result
 
 
-@mutant("matmul", "add")
+@mutant("CORE-M1", "matmul", "add")
 def one_past_the_end(run: Run, call: Call) -> Any:
     """A vector loop writes one element past the operand's end."""
     result, array = run(call), first_array(call)
@@ -40,7 +40,7 @@ def one_past_the_end(run: Run, call: Call) -> Any:
     return result
 
 
-@mutant("decode", "linear")
+@mutant("CORE-M1", "decode", "linear")
 def callers_padding_cleared(run: Run, call: Call) -> Any:
     """Padding in the caller's own array is set to zero before use."""
     for operand in call.operands:
@@ -49,7 +49,7 @@ def callers_padding_cleared(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("scale", "add")
+@mutant("CORE-M1", "scale", "add")
 def operand_given_back(run: Run, call: Call) -> Any:
     """The result is computed into the operand's memory."""
     result, array = run(call), first_array(call)
@@ -62,7 +62,7 @@ def operand_given_back(run: Run, call: Call) -> Any:
 _COUNTER = [0]
 
 
-@mutant("linear", "matmul", "sum", "conv2d")
+@mutant("OPS-6", "linear", "matmul", "sum", "conv2d")
 def order_of_sums_varies(run: Run, call: Call) -> Any:
     """The last bit depends on how often the operator has run: within the bound, and not deterministic."""
     _COUNTER[0] += 1
@@ -76,7 +76,7 @@ def order_of_sums_varies(run: Run, call: Call) -> Any:
 _SCRATCH: dict[str, Any] = {}
 
 
-@mutant("linear", "conv2d", "matmul")
+@mutant("OPS-6", "linear", "conv2d", "matmul")
 def shared_scratch_buffer(run: Run, call: Call) -> Any:
     """Threads share one scratch buffer: a race."""
     if threading.current_thread() is threading.main_thread():
@@ -86,7 +86,7 @@ def shared_scratch_buffer(run: Run, call: Call) -> Any:
     return _SCRATCH["y"]
 
 
-@mutant("linear", "matmul", "add", "sum", "gelu", "transpose", "conv2d", "scale")
+@mutant("LINEAR-2", "linear", "matmul", "add", "sum", "gelu", "transpose", "conv2d", "scale")
 def bad_shapes_accepted(run: Run, call: Call) -> Any:
     """Operands that do not fit are cut until they do."""
     try:
@@ -95,7 +95,7 @@ def bad_shapes_accepted(run: Run, call: Call) -> Any:
         return np.zeros((), np.float32)
 
 
-@mutant("linear", "add", "multiply", "matmul")
+@mutant("CORE-D2", "linear", "add", "multiply", "matmul")
 def dtypes_promoted(run: Run, call: Call) -> Any:
     """Mixed dtypes are promoted in silence, as NumPy would."""
     dtypes = {operand.dtype for operand in call.operands if operand is not None}
@@ -124,5 +124,5 @@ def without_check(clause: str) -> Bug:
 
 def missing_checks(refusals: dict[str, tuple[str, ...]]) -> list[Mutant]:
     """One mutant for every clause by which a backend's operation refuses input: {clause: operations}."""
-    return [Mutant(f"no-check-of-{clause.lower()}", f"Accepts what {clause} refuses.", operations, without_check(clause))
-            for clause, operations in sorted(refusals.items())]
+    return [Mutant(f"no-check-of-{clause.lower()}", f"Accepts what {clause} refuses.", clause, names, without_check(clause))
+            for clause, names in sorted(refusals.items())]

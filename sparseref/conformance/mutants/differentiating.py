@@ -16,7 +16,7 @@ def changed(results: tuple[Any, ...], at: int, result: Any) -> tuple[Any, ...]:
     return (*results[:at], result, *results[at + 1:])
 
 
-@mutant("linear.gradient", "relu.gradient", "multiply.gradient")
+@mutant("GRAD-2", "linear.gradient", "relu.gradient", "multiply.gradient")
 def padding_receives_gradient(run: Run, call: Call) -> Any:
     """The gradient is written into padding slots too."""
     found = run(call)
@@ -27,7 +27,7 @@ def _filled(g: SparseArray) -> SparseArray:
     return g.with_values(np.where(g.layout.positions(g) < 0, np.ones((), g.dtype), g.values))
 
 
-@mutant("linear.gradient")
+@mutant("LINEAR-3", "linear.gradient")
 def bias_gradient_averaged(run: Run, call: Call) -> Any:
     """The bias gets the mean over tokens, not the sum."""
     found = run(call)
@@ -37,14 +37,14 @@ def bias_gradient_averaged(run: Run, call: Call) -> Any:
     return changed(found, 2, (found[2] / tokens).astype(found[2].dtype))
 
 
-@mutant("linear.gradient", "conv2d.gradient")
+@mutant("LINEAR-3", "linear.gradient", "conv2d.gradient")
 def bias_gradient_missing(run: Run, call: Call) -> Any:
     """The bias gets no gradient."""
     found = run(call)
     return changed(found, 2, None)
 
 
-@mutant("linear.gradient", "conv2d.gradient")
+@mutant("LINEAR-3", "linear.gradient", "conv2d.gradient")
 def weight_gradient_of_first_token(run: Run, call: Call) -> Any:
     """The weight's gradient is not summed over the batch."""
     if len(call.operands[0]) < 2 or call.operands[0].ndim < 2:
@@ -54,14 +54,14 @@ def weight_gradient_of_first_token(run: Run, call: Call) -> Any:
     return changed(run(call), 1, run(with_operand(call, 0, first))[1])
 
 
-@mutant("linear.gradient", "matmul.gradient", "add.gradient", "scale.gradient")
+@mutant("ADD-3", "linear.gradient", "matmul.gradient", "add.gradient", "scale.gradient")
 def gradients_doubled(run: Run, call: Call) -> Any:
     """Every gradient is accumulated twice."""
     found = run(call)
     return on_values(found, lambda g: (g + g).astype(g.dtype))
 
 
-@mutant("relu.gradient")
+@mutant("RELU-2", "relu.gradient")
 def relu_gradient_at_zero(run: Run, call: Call) -> Any:
     """At x = 0 the gradient passes."""
     found = run(call)
@@ -70,14 +70,14 @@ def relu_gradient_at_zero(run: Run, call: Call) -> Any:
     return (found[0].with_values(np.where(a.values == 0, zero, found[0].values)),)
 
 
-@mutant("relu.gradient")
+@mutant("RELU-2", "relu.gradient")
 def relu_gradient_of_nan_is_zero(run: Run, call: Call) -> Any:
     """At x = NaN the gradient is 0."""
     found = run(call)
     return (found[0].with_values(np.where(np.isnan(call.operands[1].values), np.zeros((), found[0].dtype), found[0].values)),)
 
 
-@mutant("gelu.gradient")
+@mutant("GELU-3", "gelu.gradient")
 def gelu_gradient_without_density(run: Run, call: Call) -> Any:
     """The derivative of x * Phi(x) is taken for Phi(x)."""
     found = run(call)
@@ -88,7 +88,7 @@ def gelu_gradient_without_density(run: Run, call: Call) -> Any:
         return (found[0].with_values((flat * 0.5 * (1 + np.tanh(0.7978845608 * (x + 0.044715 * x**3)))).astype(a.dtype)),)
 
 
-@mutant("multiply.gradient")
+@mutant("MUL-3", "multiply.gradient")
 def multiply_gradients_exchanged(run: Run, call: Call) -> Any:
     """The gradient of a is grad * a instead of grad * b."""
     found = run(call)
@@ -103,14 +103,14 @@ def multiply_gradients_exchanged(run: Run, call: Call) -> Any:
     return found
 
 
-@mutant("scale.gradient")
+@mutant("SCALE-3", "scale.gradient")
 def factor_gradient_is_mean(run: Run, call: Call) -> Any:
     """The factor gets the mean of grad * a."""
     found = run(call)
     return changed(found, 1, (found[1] / max(call.operands[1].nnz, 1)).astype(found[1].dtype))
 
 
-@mutant("sum.gradient")
+@mutant("SUM-3", "sum.gradient")
 def sum_gradient_divided(run: Run, call: Call) -> Any:
     """The gradient of a sum is shared out, as a mean's is."""
     found = run(call)
@@ -119,7 +119,7 @@ def sum_gradient_divided(run: Run, call: Call) -> Any:
     return on_values(found, lambda g: (g / call.operands[1].shape[-1]).astype(g.dtype))
 
 
-@mutant("transpose.gradient")
+@mutant("TRANSPOSE-3", "transpose.gradient")
 def transpose_gradient_not_turned(run: Run, call: Call) -> Any:
     """The gradient of a square transpose is not transposed back."""
     if call.operands[0].shape[0] == call.operands[0].shape[1]:
@@ -127,7 +127,7 @@ def transpose_gradient_not_turned(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("to_dense.gradient", "convert.gradient")
+@mutant("TODENSE-2", "to_dense.gradient", "convert.gradient")
 def stored_zeros_get_no_gradient(run: Run, call: Call) -> Any:
     """The pattern is taken from the values: a stored zero receives nothing."""
     found = run(call)
@@ -135,7 +135,7 @@ def stored_zeros_get_no_gradient(run: Run, call: Call) -> Any:
     return (found[0].with_values(np.where(call.operands[1].values == 0, zero, found[0].values)),)
 
 
-@mutant("linear.gradient", "matmul.gradient", "to_dense.gradient")
+@mutant("GRAD-1", "linear.gradient", "matmul.gradient", "to_dense.gradient")
 def gradient_made_canonical(run: Run, call: Call) -> Any:
     """The gradient comes back sorted, not in the operand's own slots."""
     found = run(call)
@@ -148,7 +148,7 @@ def gradient_made_canonical(run: Run, call: Call) -> Any:
     return tuple(map(sorted_slots, found))
 
 
-@mutant("conv2d.gradient")
+@mutant("CONV2D-4", "conv2d.gradient")
 def overlapping_patches_overwrite(run: Run, call: Call) -> Any:
     """Where patches overlap, the last one's gradient wins."""
     found = run(call)
@@ -159,7 +159,7 @@ def overlapping_patches_overwrite(run: Run, call: Call) -> Any:
     return changed(found, 0, run(with_operand(call, 0, grad))[0])
 
 
-@mutant("matmul.gradient")
+@mutant("MATMUL-3", "matmul.gradient")
 def batch_gradient_not_summed(run: Run, call: Call) -> Any:
     """The matrix that a batch shares gets the gradient of the first alone."""
     if call.operands[0].ndim != 3 or len(call.operands[0]) < 2:
@@ -169,3 +169,9 @@ def batch_gradient_not_summed(run: Run, call: Call) -> Any:
     found, of_first = run(call), run(with_operand(call, 0, first))
     shared = 0 if isinstance(call.operands[1], SparseArray) else 1
     return changed(found, shared, of_first[shared])
+
+
+@mutant("CONVERT-3", "convert.gradient")
+def convert_cuts_the_graph(run: Run, call: Call) -> Any:
+    """convert detaches: its operand gets a gradient of zeros."""
+    return on_values(run(call), np.zeros_like)

@@ -18,10 +18,14 @@ Bug = Callable[[Run, Call], Any]
 
 @dataclass(frozen=True)
 class Mutant:
-    """name; what: the bug as its author would tell it; operations it lives in; bug(run, call) -> the wrong answer."""
+    """name; what: the bug as its author would tell it; the clause that it breaks; operations it lives in; the bug itself.
+
+    bug(run, call) -> the wrong answer, where run(call) gives the right one.
+    """
 
     name: str
     what: str
+    clause: str
     operations: tuple[str, ...]
     bug: Bug
 
@@ -29,10 +33,10 @@ class Mutant:
 CATALOGUE: list[Mutant] = []
 
 
-def mutant(*operations: str) -> Callable[[Bug], Bug]:
+def mutant(clause: str, *operations: str) -> Callable[[Bug], Bug]:
     """Enter a bug in the catalogue: its name is the function's, what it does the docstring's."""
     def enter(bug: Bug) -> Bug:
-        CATALOGUE.append(Mutant(bug.__name__.replace("_", "-"), (bug.__doc__ or "").strip(), operations, bug))
+        CATALOGUE.append(Mutant(bug.__name__.replace("_", "-"), (bug.__doc__ or "").strip(), clause, operations, bug))
         return bug
     return enter
 

@@ -47,7 +47,7 @@ def backwards(array: np.ndarray) -> np.ndarray:
     return array[tuple(slice(None, None, -1) for _ in array.shape)]
 
 
-@mutant("select")
+@mutant("SPF-4", "select")
 def fraction_ties_to_higher_index(run: Run, call: Call) -> Any:
     """Of equal scores the later entry is kept."""
     if sparsifier_of(call).name != "scalar-fraction":
@@ -55,7 +55,7 @@ def fraction_ties_to_higher_index(run: Run, call: Call) -> Any:
     return backwards(run(with_scores(with_operand(call, 0, backwards(dense_of(call))), backwards(scores_of(call)))))
 
 
-@mutant("select")
+@mutant("SPF-4", "select")
 def nm_ties_to_higher_index(run: Run, call: Call) -> Any:
     """In a block, of equal scores the later entry is kept."""
     sparsifier = sparsifier_of(call)
@@ -67,20 +67,20 @@ def nm_ties_to_higher_index(run: Run, call: Call) -> Any:
     return run(with_scores(call, scores + step * 1e-9))
 
 
-@mutant("select")
+@mutant("SPF-3", "select")
 def nan_never_kept(run: Run, call: Call) -> Any:
     """NaN ranks below everything."""
     return run(with_scores(call, np.where(np.isnan(dense_of(call).astype(np.float64)), -np.inf, scores_of(call))))
 
 
-@mutant("select")
+@mutant("SPF-3", "select")
 def inf_above_nan(run: Run, call: Call) -> Any:
     """NaN ranks just below inf instead of with it."""
     most = np.finfo(np.float64).max
     return run(with_scores(call, np.where(np.isnan(dense_of(call).astype(np.float64)), most, scores_of(call))))
 
 
-@mutant("select")
+@mutant("SFRAC-S1", "select")
 def fraction_floored(run: Run, call: Call) -> Any:
     """The number of dropped entries is rounded down."""
     sparsifier = sparsifier_of(call)
@@ -90,7 +90,7 @@ def fraction_floored(run: Run, call: Call) -> Any:
     return keep_largest(scores.reshape(-1), scores.size - int(sparsifier.fraction * scores.size)).reshape(scores.shape)
 
 
-@mutant("select")
+@mutant("SFRAC-S1", "select")
 def fraction_by_quantile(run: Run, call: Call) -> Any:
     """The cut is a threshold, so that ties make the count inexact."""
     sparsifier, scores = sparsifier_of(call), scores_of(call)
@@ -101,7 +101,7 @@ def fraction_by_quantile(run: Run, call: Call) -> Any:
     return ranked >= ranked[pattern].min()
 
 
-@mutant("select")
+@mutant("STHR-S1", "select")
 def threshold_strict(run: Run, call: Call) -> Any:
     """A score equal to the threshold is dropped."""
     sparsifier = sparsifier_of(call)
@@ -110,25 +110,25 @@ def threshold_strict(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("select")
+@mutant("NMGS-S1", "select")
 def scores_in_float32(run: Run, call: Call) -> Any:
     """Scores are rounded to float32 before they are summed."""
     return run(with_scores(call, scores_of(call).astype(np.float32).astype(np.float64)))
 
 
-@mutant("select")
+@mutant("SPF-2", "select")
 def scores_ignored(run: Run, call: Call) -> Any:
     """The magnitude is used whatever scores are given."""
     return run(with_operand(call, 1, None))
 
 
-@mutant("select")
+@mutant("SPF-2", "select")
 def scores_by_magnitude(run: Run, call: Call) -> Any:
     """A score far below zero counts as one far above."""
     return run(with_scores(call, np.abs(scores_of(call))))
 
 
-@mutant("select")
+@mutant("SPF-2", "select")
 def int8_magnitude_overflows(run: Run, call: Call) -> Any:
     """|-128| is taken in int8, where it is -128."""
     dense = dense_of(call)
@@ -137,7 +137,7 @@ def int8_magnitude_overflows(run: Run, call: Call) -> Any:
     return run(with_scores(call, np.abs(dense).astype(np.float64)))
 
 
-@mutant("select")
+@mutant("BLK-S1", "select")
 def block_mean_instead_of_sum(run: Run, call: Call) -> Any:
     """A block at the edge is judged by its mean."""
     sparsifier = sparsifier_of(call)
@@ -149,7 +149,7 @@ def block_mean_instead_of_sum(run: Run, call: Call) -> Any:
     return run(with_scores(call, heavier))
 
 
-@mutant("select")
+@mutant("BLK-S1", "select")
 def block_signed_sum(run: Run, call: Call) -> Any:
     """A block is scored by its sum, signs included, where the sum of magnitudes is meant."""
     if sparsifier_of(call).name.startswith("block") and call.operands[1] is None:
@@ -157,14 +157,14 @@ def block_signed_sum(run: Run, call: Call) -> Any:
     return run(call)
 
 
-@mutant("select")
+@mutant("VNMS-S1", "select")
 def vnm_largest_row_decides(run: Run, call: Call) -> Any:
     """A column is scored by its largest entry."""
     sparsifier, scores = sparsifier_of(call), scores_of(call)
     return run(with_scores(call, scores**8)) if sparsifier.name == "vnm" else run(call)
 
 
-@mutant("select")
+@mutant("NMS-S1", "select")
 def filling_ranks_as_zero(run: Run, call: Call) -> Any:
     """Filling competes as a zero, and beats real entries with negative scores."""
     sparsifier, scores = sparsifier_of(call), scores_of(call)
@@ -177,7 +177,7 @@ def filling_ranks_as_zero(run: Run, call: Call) -> Any:
     return pattern & ~(tail & (scores < 0))
 
 
-@mutant("select")
+@mutant("NMGS-S2", "select")
 def greedy_fibre_by_fibre(run: Run, call: Call) -> Any:
     """Fibres take their best free pattern in order, instead of the best pair first."""
     return _with_kind(run, call, "nmg", _FibreByFibre)
@@ -189,7 +189,7 @@ class _FibreByFibre(GreedyNMG):
         return super().assign(np.where(np.isinf(scores), 1e30, scores) - 1e40 * fibres, g)
 
 
-@mutant("select")
+@mutant("NMGS-S3", "select")
 def greedy_ties_to_higher_fibre(run: Run, call: Call) -> Any:
     """Of equal pairs the one with the higher fibre is taken."""
     return _with_kind(run, call, "nmg", _HigherFibre)
@@ -202,7 +202,7 @@ class _HigherFibre(GreedyNMG):
         return super().assign(scores[:, ::-1], g)[:, ::-1]
 
 
-@mutant("select")
+@mutant("NMGS-S2", "select")
 def greedy_one_too_many(run: Run, call: Call) -> Any:
     """The first pattern may own g + 1 fibres."""
     return _with_kind(run, call, "nmg", _OneMore)
@@ -216,19 +216,19 @@ class _OneMore(GreedyNMG):
         return owner
 
 
-@mutant("select")
+@mutant("NMGO-S1", "select")
 def optimal_is_greedy(run: Run, call: Call) -> Any:
     """nmg-optimal runs the greedy."""
     return _with_kind(run, call, "nmg-optimal", GreedyNMG)
 
 
-@mutant("select")
+@mutant("RAND-S1", "select")
 def random_upside_down(run: Run, call: Call) -> Any:
     """random-fraction keeps what it should drop."""
     return ~run(call) if sparsifier_of(call).name == "random-fraction" else run(call)
 
 
-@mutant("select")
+@mutant("SPF-5", "select")
 def random_with_its_own_generator(run: Run, call: Call) -> Any:
     """random-fraction draws numbers of its own."""
     if sparsifier_of(call).name != "random-fraction":
@@ -236,26 +236,26 @@ def random_with_its_own_generator(run: Run, call: Call) -> Any:
     return run(with_operand(call, 2, np.random.default_rng().random(dense_of(call).shape)))
 
 
-@mutant("select")
+@mutant("SAME-S1", "select")
 def same_pattern_from_values(run: Run, call: Call) -> Any:
     """same-pattern keeps the entries that are not zero now."""
     return dense_of(call) != 0 if sparsifier_of(call).name == "same-pattern" else run(call)
 
 
-@mutant("select")
+@mutant("SAME-S2", "select")
 def same_format_keeps_old_pattern(run: Run, call: Call) -> Any:
     """same-format gives back the old pattern."""
     sparsifier = sparsifier_of(call)
     return sparsifier.like.pattern if sparsifier.name == "same-format" else run(call)
 
 
-@mutant("select")
+@mutant("SPF-6", "select")
 def structural_zeros_chosen(run: Run, call: Call) -> Any:
     """An unstructured sparsifier may choose an entry that is not stored."""
     return run(with_operand(call, 0, dense_of(call)))
 
 
-@mutant("select")
+@mutant("NMGS-S4", "select")
 def nmg_axes_ignored(run: Run, call: Call) -> Any:
     """nmg always blocks rows and groups columns."""
     sparsifier = sparsifier_of(call)
@@ -264,10 +264,61 @@ def nmg_axes_ignored(run: Run, call: Call) -> Any:
     return run(replace(call, parameters={"sparsifier": replace(sparsifier, sparse_axis=0, group_axis=1)}))
 
 
-@mutant("select")
+@mutant("NMGS-S4", "select")
 def nmg_tail_policy_ignored(run: Run, call: Call) -> Any:
     """The short last chunk is chosen as if it were filled up."""
     sparsifier = sparsifier_of(call)
     if sparsifier.name != "nmg" or not isinstance(sparsifier.layout, NMG):
         return run(call)
     return run(replace(call, parameters={"sparsifier": replace(sparsifier, tail="pad")}))
+
+
+@mutant("KEEP-S1", "select")
+def keep_all_drops_zeros(run: Run, call: Call) -> Any:
+    """keep-all keeps what is not zero."""
+    return run(call) & (dense_of(call) != 0) if sparsifier_of(call).name == "keep-all" else run(call)
+
+
+@mutant("BTHR-S1", "select")
+def block_threshold_strict(run: Run, call: Call) -> Any:
+    """A block whose score equals the threshold is dropped."""
+    sparsifier = sparsifier_of(call)
+    if sparsifier.name != "block-threshold":
+        return run(call)
+    above = float(np.nextafter(sparsifier.threshold, np.inf))
+    return run(replace(call, parameters={"sparsifier": replace(sparsifier, threshold=above)}))
+
+
+@mutant("BFRAC-S1", "select")
+def block_fraction_one_more(run: Run, call: Call) -> Any:
+    """One block more than the fraction says is kept."""
+    sparsifier, scores = sparsifier_of(call), scores_of(call)
+    if sparsifier.name != "block-fraction" or scores.ndim != 2 or scores.size == 0:
+        return run(call)
+    blocks = -(-scores.shape[0] // sparsifier.r) * -(-scores.shape[1] // sparsifier.c)
+    fewer = max(np.rint(sparsifier.fraction * blocks) - 1, 0) / blocks
+    return run(replace(call, parameters={"sparsifier": replace(sparsifier, fraction=float(fewer))}))
+
+
+@mutant("SPF-8", "select")
+def fraction_is_what_is_kept(run: Run, call: Call) -> Any:
+    """The fraction is read as the share that stays."""
+    sparsifier = sparsifier_of(call)
+    if sparsifier.name != "scalar-fraction":
+        return run(call)
+    return run(replace(call, parameters={"sparsifier": replace(sparsifier, fraction=1.0 - sparsifier.fraction)}))
+
+
+@mutant("SPF-9", "select")
+def infinite_threshold_keeps_all(run: Run, call: Call) -> Any:
+    """A threshold that is not finite is taken for none."""
+    sparsifier = sparsifier_of(call)
+    if sparsifier.name == "scalar-threshold" and np.isinf(sparsifier.threshold):
+        return np.ones(dense_of(call).shape, bool)
+    return run(call)
+
+
+@mutant("SPF-1", "select")
+def pattern_of_numbers(run: Run, call: Call) -> Any:
+    """The pattern comes as int8 instead of bool."""
+    return run(call).astype(np.int8)
