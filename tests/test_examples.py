@@ -5,11 +5,23 @@ from pathlib import Path
 
 import pytest
 
+import sparseref as sr
+
 ROOT = Path(__file__).parent.parent
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
+@pytest.fixture
+def own_registry():
+    """What an example registers is forgotten behind it."""
+    before = sr.registry.layouts.names()
+    yield
+    for name in set(sr.registry.layouts.names()) - set(before):
+        sr.registry.layouts.remove(name)
+
+
+@pytest.mark.usefixtures("own_registry")
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 def test_the_examples_of_a_page_run(page, monkeypatch, tmp_path):
     """In order, in one namespace, in an empty folder; an error names the page and the line."""
