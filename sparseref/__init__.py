@@ -9,7 +9,7 @@ from .backend import Backend, Cell
 from .coding import decode, encode, is_canonical, validate
 from .dispatch import Route, explain, run
 from .errors import FallbackWarning, MissingDependency, SpecError
-from .formats import OutputFormat, parse_format, short_format
+from .formats import parse_format
 from .functions import (
     add,
     conv2d,
@@ -25,6 +25,7 @@ from .functions import (
     transpose,
 )
 from .layouts import BSR, COO, CSC, CSR, ELL, NM, NMG, VNM, Dense, Field, Layout, Masked
+from .output import OutputFormat, short_format
 from .reference import Reference
 from .registry import get_backend, parse_layout, parse_sparsifier
 from .selecting import energy, select, sparsify

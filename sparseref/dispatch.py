@@ -14,8 +14,8 @@ from .backend import ARRAY, Backend, Cell, cell_of
 from .coding import decode, encode
 from .dtypes import bits_of
 from .errors import FallbackWarning, SpecError
-from .formats import OutputFormat
 from .operators.base import Pair
+from .output import OutputFormat
 from .reference import Reference, check_operands, in_slots, place
 from .registry import get_backend, get_operator, layouts
 

@@ -10,6 +10,7 @@ from .array import SparseArray
 from .coding import decode, encode
 from .dtypes import value_dtype
 from .errors import SpecError
+from .formats import parse_format
 from .layouts.base import Layout
 from .registry import parse_layout, parse_sparsifier
 from .sparsifiers import own_sparsifier
@@ -53,8 +54,6 @@ def sparsify(values: Any, layout: str | Layout, sparsifier: str | Sparsifier | N
     `layout` may be a format such as "csr:0.9", which names the share that a magnitude sparsifier drops (FMT-4).
     """
     if sparsifier is None and isinstance(layout, str):
-        from .formats import parse_format
-
         sparsifier, layout = parse_format(layout)
     layout = parse_layout(layout)
     pattern = select(values, sparsifier or own_sparsifier(layout), scores, rng)

@@ -26,8 +26,9 @@ from ..coding import is_canonical
 from ..dispatch import explain, run
 from ..dtypes import value_dtype
 from ..errors import FallbackWarning, SpecError
-from ..formats import OutputFormat, parse_format, short_format
+from ..formats import parse_format
 from ..layouts.patterns import pattern_places
+from ..output import OutputFormat, short_format
 from ..reference import Reference
 from ..registry import get_operator, load_object, parse_layout, parse_sparsifier
 from ..selecting import energy, sparsify
