@@ -478,15 +478,16 @@ def vnm_takes_highest_filling(run: Run, call: Call) -> Any:
 
 def _highest_filling(a: SparseArray) -> SparseArray:
     """The idx of filling in the last block, counted from the end of the block."""
-    axis = a.layout.axis if a.layout.name == "nm" else a.layout.sparse_axis
-    left = a.shape[axis] % a.layout.m
+    layout: Any = a.layout                                     # nm or vnm
+    axis = layout.axis if layout.name == "nm" else layout.sparse_axis
+    left = a.shape[axis] % layout.m
     idx = a["idx"].astype(np.int64)
     if left == 0 or idx.size == 0:
         return a
     last = idx[..., -1, :]
     filling = last >= left
     count = filling.sum(axis=-1, keepdims=True)
-    last[filling] = (a.layout.m - count + (last - left))[filling]
+    last[filling] = (layout.m - count + (last - left))[filling]
     return with_arrays(a, idx=idx.astype(a["idx"].dtype))
 
 
