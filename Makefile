@@ -27,7 +27,7 @@ test: install ## all tests, with branch coverage of the core at 100 %
 check: install ## lint, types and the quick tests, in under 3 minutes
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/pytest -m 'not slow' --exitfirst
+	$(BIN)/pytest -m 'not slow' --hypothesis-profile=quick --numprocesses=2 --exitfirst
 
 demo: install ## sparsify a real sentence encoder and see what it costs, in under 5 minutes
 	$(BIN)/sparseref demo

@@ -32,6 +32,7 @@ def reports():
     return run_mutants()
 
 
+@pytest.mark.slow
 def test_the_reference_conforms_to_itself_in_float32():
     """Every case of one dtype; the other dtypes run in `make test` through torch."""
     result = run_conformance("reference", operations=["linear", "encode", "decode", "validate", "select"])

@@ -184,6 +184,7 @@ def test_text_without_letters_when_patterns_are_too_many():
     assert expected == actual
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("array", [nmg_example(), first_column(), sr.sparsify(np.eye(40, 60), "masked"),
                                    sr.sparsify(np.ones((5, 7)), "nm:2:5"), sr.sparsify(np.ones((60, 60)), "nmg:1:3:1"),
                                    sr.sparsify(np.zeros((4, 8)), "vnm:2:1:4"), sr.sparsify(np.ones((9, 60)), "bsr:2:3"),
