@@ -292,3 +292,16 @@ def test_a_case_builds_the_same_call_every_time(cases):
     assert isinstance(case, Case)
     assert sr.same_bits(expected.operands[0], actual.operands[0])
     assert not sr.same_bits(expected.operands[0], replace(case, name="other").call().operands[0])
+
+
+def test_a_failure_at_a_large_shape_is_looked_for_at_few_smaller_ones():
+    """From one entry upwards, and never so many that a backend with many failures takes hours."""
+    found = runner.smaller_shapes((9, 300))
+    expected = sorted(found, key=lambda shape: (shape[0] * shape[1], shape))
+    actual = found
+
+    assert expected == actual
+    assert found[0] == (1, 1)
+    assert (9, 262) in found
+    assert len(found) <= 400
+    assert all(rows * columns < 9 * 300 for rows, columns in found)

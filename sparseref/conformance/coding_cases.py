@@ -37,6 +37,7 @@ def coding_cases(profile: str) -> Iterator[Case]:
     for name, dtype in product(layouts.names(), DTYPES):
         for layout in map(parse_layout, instances(layouts.get(name))):
             yield from layout_cases(layout, dtype, every=profile == "full" or dtype == "float32")
+    yield from far_cases()
 
 
 def layout_cases(layout: Layout, dtype: str, every: bool) -> Iterator[Case]:
@@ -72,6 +73,22 @@ def layout_cases(layout: Layout, dtype: str, every: bool) -> Iterator[Case]:
     for form in FORMS[1:]:
         yield _case("encode", cell, layout, form, ("CORE-M2", *law), _encode(layout, dtype, "normal"), shape, form=form)
         yield _case("decode", cell, layout, form, ("CORE-M2", *law), _decode(layout, dtype, "normal"), shape, form=form)
+
+
+FAR = (("dense", (24, 40)), ("masked", (24, 40)), ("coo", (24, 40)), ("csr", (24, 40)), ("csc", (24, 40)), ("ell", (24, 40)),
+       ("bsr:2:3", (24, 40)), ("nm:3:16", (5, 70)), ("nm:2:2", (5, 7)), ("vnm:2:2:2", (5, 7)), ("vnm:8:3:20", (19, 50)),
+       ("nmg:2:2:3", (5, 7)), ("nmg:2:3:1", (7, 8)), ("nmg:2:4:43", (9, 300)), ("nmg:1:3:90,tail=short", (7, 400)))
+"""Layouts and shapes where other code runs than at the small sizes: more slots than a byte counts, indices that need uint16,
+n = m, g = 1, m beyond 8."""
+
+
+def far_cases() -> Iterator[Case]:
+    """encode and decode in float32 of every entry of FAR."""
+    for text, shape in FAR:
+        layout = parse_layout(text)
+        clauses = (*canonical_clauses(layout.name), *layout_clauses(layout.name))
+        for what, build in (("encode", _encode(layout, "float32", "normal")), ("decode", _decode(layout, "float32", "normal"))):
+            yield Case("L0", Cell(what, (layout.name,), "float32"), f"{layout}/far", ("CORE-V1", *clauses), build, shape)
 
 
 def layout_clauses(name: str) -> tuple[str, ...]:

@@ -129,12 +129,24 @@ def scenarios_for(dtype: np.dtype[Any], gradient: bool) -> Iterator[Scenario]:
 
 
 def case_shapes(layout: Layout, scenario: Scenario, every: bool, turn: int) -> list[Shape]:
-    """One shape a case, another for each turn, or every shape.  Empty scenarios: a side of length 0."""
+    """The scenario's own shape; else one a case, another for each turn, or every one.  Empty scenarios: a side of length 0."""
+    if scenario.shape:
+        return [scenario.shape] if describes(layout, scenario.shape) else []
     if scenario.empty:
         rows, columns = max(shapes(layout), default=(1, 1))
         return [shape for shape in ((0, columns), (rows, 0), (0, 0)) if describes(layout, shape)]
     fitting = [shape for shape in shapes(layout) if scenario.applies(layout, shape)]
     return fitting if every or not fitting else [fitting[turn % len(fitting)]]
+
+
+ANY_AXES = ("to_dense", "convert", "scale", "relu", "gelu", "add", "multiply", "sum")
+"""The operators that take arrays of any number of axes."""
+
+
+def takes(operator: Operator, variant: Variant, shape: Shape) -> bool:
+    """False where the operator, or a partner in a fixed layout, takes matrices only and the shape is none."""
+    partners = [parse_layout(name) for name in variant.cell if name not in ("*", ARRAY)]
+    return len(shape) == 2 or (operator.name in ANY_AXES and all(describes(partner, shape) for partner in partners))
 
 
 def operator_cases(profile: str) -> Iterator[Case]:
@@ -161,7 +173,8 @@ def _scenario_cases(operator: Operator, variant: Variant, examples: list[Layout]
         every = profile == "full" and dtype.name == "float32"
         for layout in examples if profile == "full" else (examples[turn % len(examples)],):
             for shape in case_shapes(layout, scenario, every, turn):
-                yield _case(operator, variant, layout, dtype.name, scenario, shape, gradient)
+                if takes(operator, variant, shape):
+                    yield _case(operator, variant, layout, dtype.name, scenario, shape, gradient)
 
 
 def _case(operator: Operator, variant: Variant, layout: Layout, dtype: str, scenario: Scenario, shape: Shape,

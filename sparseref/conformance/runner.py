@@ -16,6 +16,7 @@ from ..errors import SpecError
 from ..registry import get_backend, operators
 from .case import Ask, Case
 from .coding_cases import coding_cases
+from .inputs import Shape
 from .inventory import missing_cases
 from .judge import judge
 from .known import apply, read_known
@@ -116,14 +117,21 @@ def smaller(case: Case, backend: Backend, outcome: Outcome) -> Outcome:
     """A bad outcome -> the counterexample of the smallest shape at which the same case fails the same way."""
     if not case.shape or 0 in case.shape:
         return outcome
-    sides = range(1, max(case.shape))
-    for shape in sorted(((r, c) for r in sides for c in sides if len(case.shape) == 2), key=lambda s: (s[0] * s[1], s)):
-        if shape[0] * shape[1] >= case.shape[0] * case.shape[1]:
-            break
+    for shape in smaller_shapes(case.shape):
         found = judge(case.at(shape), backend)
         if found.verdict is outcome.verdict:
             return replace(outcome, counterexample=f"smaller, at {shape[0]}x{shape[1]}: {found.reason}\n{found.counterexample}")
     return outcome
+
+
+def smaller_shapes(shape: Shape) -> list[Shape]:
+    """Matrix shapes with fewer entries, fewest first: every side up to 12, then eighths of the longer side."""
+    if len(shape) != 2:
+        return []
+    longest = max(shape)
+    sides = sorted({*range(1, min(longest, 13)), *(longest * eighth // 8 for eighth in range(1, 8)), *shape} - {0})
+    found = [(r, c) for r in sides for c in sides if r * c < shape[0] * shape[1]]
+    return sorted(found, key=lambda s: (s[0] * s[1], s))
 
 
 def versions() -> dict[str, str]:

@@ -29,6 +29,7 @@ class Scenario:
     form: str = "contiguous"
     clauses: tuple[str, ...] = ()
     kinds: str = "f"                    # dtypes it is for: f floats, i integers
+    shape: Shape = ()                   # this one, instead of those at which the layout's code takes another turn
 
     @property
     def ask(self) -> Ask:
@@ -56,11 +57,17 @@ def _poison(a: SparseArray, rng: np.random.Generator) -> SparseArray:
 
 
 EXACT, SPECIAL = "exact", "special"
+WIDE: Shape = (66, 70)
+"""Both sides beyond 64, where an unrolled or blocked loop goes round again and leaves a remainder."""
+
+THREE_AXES: Shape = (2, 5, 7)
 SCENARIOS = (
     Scenario("exact", "L1", EXACT, EXACT, kinds="fi", clauses=("OPS-1",)),
     Scenario("exact-disordered", "L1", EXACT, EXACT, disordered, kinds="fi", clauses=("CORE-V2",)),
     Scenario("exact-poisoned-padding", "L1", EXACT, EXACT, _poison, kinds="fi", clauses=("CORE-P5",)),
     Scenario("extreme-integers", "L1", "extreme", "extreme", kinds="i", clauses=("OPS-1",)),
+    Scenario("wide-exact", "L1", EXACT, EXACT, clauses=("OPS-1",), shape=WIDE),
+    Scenario("three-axes", "L1", EXACT, EXACT, clauses=("OPS-1",), shape=THREE_AXES),
     Scenario("empty-exact", "L1", EXACT, EXACT, kinds="fi", clauses=("CORE-S1",)),
     Scenario("normal", "L2", clauses=("BOUND-1",)),
     Scenario("cancelling", "L2", "cancelling", "cancelling", clauses=("BOUND-1",)),
@@ -83,6 +90,8 @@ GRADIENT_SCENARIOS = (
     Scenario("poisoned-padding", "L3", twist=_poison, clauses=("GRAD-2",)),
     Scenario("disordered", "L3", twist=disordered, clauses=("GRAD-1",)),
     Scenario("strided", "L3", form="strided", clauses=("CORE-M2",)),
+    Scenario("wide", "L3", clauses=("BOUND-1",), shape=WIDE),
+    Scenario("three-axes", "L3", clauses=("BOUND-1",), shape=THREE_AXES),
     Scenario("empty", "L3", clauses=("CORE-S1",)),
 )
 

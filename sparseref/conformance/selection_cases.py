@@ -20,7 +20,7 @@ SHAPES = ((1, 1), (3, 4), (4, 5), (5, 13), (7, 12), (9, 25), (0, 4), (4, 0))
 BLOCKS = ((2, 3, 5), (2, 5, 9))
 
 HOW = {"normal": ("SPF-1", "SPF-2"), "ties": ("SPF-4",), "special": ("SPF-3",), "extreme": ("SPF-2",), "scores": ("SPF-2",),
-       "sparse-input": ("SPF-6",)}
+       "close-scores": ("SPF-2",), "sparse-input": ("SPF-6",)}
 """What makes a selection hard -> the clauses that decide it."""
 
 
@@ -59,7 +59,9 @@ def _select(sparsifier: Sparsifier, dtype: str, how: str) -> Build:
     def build(shape: Shape, rng: np.random.Generator) -> Call:
         channel = {"ties": "exact", "special": "special", "extreme": "extreme"}.get(how, "normal")
         dense = values(channel, shape, value_dtype(dtype), rng)
-        scores = rng.normal(size=shape) if how == "scores" else None
+        scores: np.ndarray | None = rng.normal(size=shape) if how == "scores" else None
+        if how == "close-scores":                              # only float64 tells them apart
+            scores = 1 + rng.integers(0, 1000, shape) * 2.0**-40
         draws = rng.random(shape) if sparsifier.needs_draws else None
         given = sparse(parse_layout("coo"), dense, rng) if how == "sparse-input" else dense
         return Call("select", (given, scores, draws), {"sparsifier": str(sparsifier)})
