@@ -14,7 +14,7 @@ from .backend import ARRAY, Backend, Cell, cell_of
 from .coding import decode, encode
 from .dtypes import bits_of
 from .errors import FallbackWarning, SpecError
-from .operators.base import Pair
+from .operators.base import Pair, Result
 from .output import OutputFormat
 from .reference import Reference, check_operands, in_slots, place
 from .registry import get_backend, get_operator, layouts
@@ -101,12 +101,14 @@ def _plan(operation: str, operands: tuple[Any, ...], parameters: dict[str, Any],
     if options:                                                                            # DSP-2
         conversions, cell, converted = options[0]
         return Route(operation, backend.name, "converted", cell, conversions, why_not), converted
+    lossy = get_operator(operation.partition(".")[0]).result is Result.CONVERTED and "." not in operation
     dense = tuple(decode(operand) if isinstance(operand, SparseArray) else operand for operand in operands)
     dense_cell = cell_of(operation, dense, parameters)
     why_not_dense = backend.declines(dense_cell)
-    if strict or why_not_dense is not None:                                                # DSP-4
+    if strict or lossy or why_not_dense is not None:                                       # DSP-4
+        refusal = "a dense operand has lost the pattern" if lossy else why_not_dense
         raise SpecError("DSP-4", f"{backend.name} cannot run {cell}.", wanted="an implementation, or a lossless way to one",
-                        given=why_not if strict else f"{why_not}; dense: {why_not_dense}",
+                        given=why_not if strict else f"{why_not}; dense: {refusal}",
                         fix="use strict=False, or backend='reference'" if strict else "use backend='reference'")
     moves = tuple(Conversion(i, operand.layout.name, ARRAY, operand.bits + dense[i].size * bits_of(dense[i].dtype))
                   for i, operand in enumerate(operands) if isinstance(operand, SparseArray))

@@ -31,6 +31,13 @@ class Some(sr.Backend):
         return sr.get_backend("reference").call(operation, *operands, **parameters)
 
 
+class DenseIn(Some):
+    """The reference for operands that are plain arrays, whatever the layout of the result."""
+
+    def declines(self, cell):
+        return None if cell.layouts[0] == "array" else "only arrays"
+
+
 @st.composite
 def linears(draw):
     """x [3, K] dense and w [O, K] in any layout, float32."""
@@ -99,6 +106,15 @@ def test_nothing_left_is_an_error(operands, strict):  # DSP-4
     assert expected == actual
     assert refusal(sr.explain, "linear", x, w, None, backend=backend, strict=strict) == "DSP-4"
     assert not backend.calls
+
+
+def test_a_conversion_does_not_run_on_what_has_lost_the_pattern():  # DSP-4, CONVERT-1
+    """Dense operands would store every zero, so convert is refused where only its dense cell is left."""
+    a = sr.sparsify(np.eye(3, dtype=np.float32), "masked")
+    expected = "DSP-4"
+    actual = refusal(sr.convert, a, "ell", backend=DenseIn([]))
+
+    assert expected == actual
 
 
 @given(linears())
