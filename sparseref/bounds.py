@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .dtypes import largest_finite, smallest_subnormal, unit_roundoff, value_dtype
+from .dtypes import is_float, largest_finite, round_to, smallest_subnormal, unit_roundoff, value_dtype
 from .operators.base import Operand, Operator, Pair, Rounding, as_pair
 
 GELU_ROUNDINGS = 32
@@ -64,7 +64,8 @@ def expected_forward(operator: Operator, operands: tuple[Operand, ...], paramete
             bound = sum_bound(meaning.value, magnitude, k, accumulator, dtype)
         elif operator.rounding is Rounding.GELU:
             bound = _gelu_bound(meaning.value, np.abs(pairs[0].value), accumulator, dtype)  # type: ignore[union-attr]  # gelu has no missing operand
-    return Expected(meaning.value, bound, dtype), meaning.pattern
+    value = meaning.value if is_float(dtype) else round_to(meaning.value, dtype).astype(np.int64)      # OPS-1: modulo 2**bits
+    return Expected(value, bound, dtype), meaning.pattern
 
 
 def expected_gradient(operator: Operator, grad: np.ndarray, operands: tuple[Operand, ...], parameters: dict[str, Any],
