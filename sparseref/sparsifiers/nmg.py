@@ -57,8 +57,9 @@ def fibre_scores(blocks: np.ndarray, n: int) -> np.ndarray:
     """blocks [X, m, F] -> [X, F, C]: what fibre f keeps under pattern p, float64 sums in the order of its places."""
     places = pattern_places(n, blocks.shape[1])                                            # [C, n]
     total = np.zeros((blocks.shape[0], len(places), blocks.shape[2]))
-    for j in range(n):
-        total = total + blocks[:, places[:, j], :]                                         # NMGS-S1
+    with np.errstate(invalid="ignore"):                        # inf - inf is NaN, which SPF-3 ranks
+        for j in range(n):
+            total = total + blocks[:, places[:, j], :]                                     # NMGS-S1
     return without_nan(total).transpose(0, 2, 1)
 
 
