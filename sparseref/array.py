@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 class SparseArray:
     """layout, shape, dtype, {field name: array}: what is stored and where it belongs, no behaviour hidden (CORE-A1).
 
-    Building one checks the shape and the dtype only; `sparseref.validate` checks the arrays against the layout.
-    Errors: CORE-S1, CORE-D1.  Source: binsparse's idea of named flat arrays under a descriptor.
+    Building one checks that it has these parts, its shape and its dtype; `sparseref.validate` checks the arrays against
+    the layout.  Errors: CORE-A1, CORE-S1, CORE-D1.  Source: binsparse's idea of named flat arrays under a descriptor.
     """
 
     layout: Layout
@@ -31,6 +31,14 @@ class SparseArray:
     arrays: Mapping[str, np.ndarray]
 
     def __post_init__(self) -> None:
+        from .layouts.base import Layout
+
+        if not isinstance(self.layout, Layout):                                            # CORE-A1
+            raise SpecError("CORE-A1", "a sparse array has a layout.", wanted="a Layout", given=repr(self.layout),
+                            fix="parse_layout('csr') makes one of a short string")
+        if not isinstance(self.arrays, Mapping) or not all(isinstance(array, np.ndarray) for array in self.arrays.values()):
+            raise SpecError("CORE-A1", "a sparse array has named arrays.", wanted="a mapping of field names to NumPy arrays",
+                            given=_kinds(self.arrays))
         object.__setattr__(self, "shape", checked_shape(self.shape))
         object.__setattr__(self, "dtype", value_dtype(self.dtype))
         object.__setattr__(self, "arrays", MappingProxyType(dict(self.arrays)))
@@ -71,6 +79,20 @@ class SparseArray:
 
     def __repr__(self) -> str:
         return f"SparseArray({self.layout}, shape={self.shape}, dtype={self.dtype.name}, bits={self.bits})"
+
+
+def _kinds(arrays: Any) -> str:
+    if not isinstance(arrays, Mapping):
+        return type(arrays).__name__
+    return ", ".join(f"{name}: {type(array).__name__}" for name, array in arrays.items())
+
+
+def checked_sparse(a: Any) -> SparseArray:
+    """Refuse what is no sparse array (CORE-A1)."""
+    if not isinstance(a, SparseArray):
+        raise SpecError("CORE-A1", "this is no sparse array.", wanted="a SparseArray", given=repr(a),
+                        fix="sparsify(...) or encode(...) makes one of a dense array")
+    return a
 
 
 def checked_shape(shape: Any) -> tuple[int, ...]:

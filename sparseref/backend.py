@@ -6,9 +6,8 @@ from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
-import numpy as np
-
 from .array import SparseArray
+from .operators.base import checked_operand
 from .registry import get_operator, parse_layout, parse_sparsifier
 
 ARRAY = "array"
@@ -83,5 +82,5 @@ def _layout_name(operand: Any) -> str:
     return operand.layout.name if isinstance(operand, SparseArray) else ARRAY
 
 
-def _dtype(operand: np.ndarray | SparseArray) -> str:
-    return str(operand.dtype.name)
+def _dtype(operand: Any) -> str:
+    return str(checked_operand(operand).dtype.name)

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from .array import SparseArray, same_array
+from .array import SparseArray, checked_sparse, same_array
 from .dtypes import value_dtype
 from .errors import SpecError
 from .layouts.base import Layout
@@ -32,7 +32,7 @@ def encode(dense: Any, layout: str | Layout, pattern: np.ndarray) -> SparseArray
 
 def decode(a: SparseArray) -> np.ndarray:
     """SparseArray -> dense [shape]: the stored value at each stored position, +0 elsewhere; duplicates add up (CORE-V1)."""
-    dense = np.zeros(math.prod(a.shape), a.dtype)
+    dense = np.zeros(math.prod(checked_sparse(a).shape), a.dtype)
     positions = a.layout.positions(a).reshape(-1)
     stored = positions >= 0                                                                # CORE-P5: padding is not read
     positions, values = positions[stored], a.values.reshape(-1)[stored]
@@ -51,7 +51,7 @@ def validate(a: SparseArray) -> None:
 
     Errors: CORE-A1, CORE-A2, and the layout's own.
     """
-    check_fields(a)
+    check_fields(checked_sparse(a))
     a.layout.validate(a)
 
 

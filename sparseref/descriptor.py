@@ -34,11 +34,12 @@ def build(kind: type[D], text: str) -> D:
     _, *positional = head.split(":")
     parameters = list(inspect.signature(kind).parameters)
     given: dict[str, Any] = {}
-    for name, value in [*zip(parameters, positional, strict=False), *(pair.split("=", 1) for pair in named if "=" in pair)]:
+    pairs = [*zip(parameters, positional, strict=False), *(pair.split("=", 1) for pair in named if "=" in pair)]
+    for name, value in pairs:
         given[name] = _number(value)
     try:
-        if len(positional) > len(parameters) or any("=" not in pair for pair in named):
-            raise TypeError
+        if len(positional) > len(parameters) or any("=" not in pair for pair in named) or len(given) < len(pairs):
+            raise TypeError                                    # too many, no value, or one parameter named twice
         return kind(**given)
     except TypeError:
         raise SpecError("CORE-L1", f"{text!r} does not fit the parameters of {kind.__name__}.",

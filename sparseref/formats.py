@@ -18,6 +18,8 @@ def parse_format(text: str) -> tuple[Sparsifier, Layout]:
     A last positional part with a point in it is a fraction to drop: of blocks for bsr, of entries for a layout that takes
     every pattern.  Without one the layout's own sparsifier is meant.  Errors: FMT-4, CORE-L1, REG-2, SPF-8.
     """
+    if not isinstance(text, str):
+        raise SpecError("CORE-L1", "this is no format.", wanted="a short string such as 'nmg:2:8:8'", given=repr(text))
     head, *named = text.split(",")
     parts = head.split(":")
     if "." not in parts[-1]:

@@ -8,8 +8,10 @@ import numpy as np
 
 from .array import SparseArray
 from .dispatch import run
-from .dtypes import value_dtype
+from .dtypes import is_float, round_to, value_dtype
+from .errors import SpecError
 from .layouts.base import Layout
+from .operators.base import checked_operand
 
 Array = np.ndarray | SparseArray
 
@@ -52,9 +54,22 @@ def multiply(a: Array, b: Array, **how: Any) -> Array:
 
 def scale(a: Array, factor: float | np.ndarray, **how: Any) -> Array:
     """a [shape], factor one number, rounded to a's dtype -> [shape], stored where a is (SCALE-1).  Errors: SCALE-2."""
-    number = factor if isinstance(factor, np.ndarray) else np.asarray(factor).astype(value_dtype(a.dtype))
+    number = factor if isinstance(factor, np.ndarray) else _one_number(factor, value_dtype(checked_operand(a).dtype))
     result: Array = run("scale", a, number, **how)
     return result
+
+
+def _one_number(factor: Any, dtype: np.dtype[Any]) -> np.ndarray:
+    """A Python number -> [] of `dtype`; integers take whole numbers that they hold (CORE-D2), floats round (SCALE-2)."""
+    given = np.asarray(factor)
+    if given.shape != () or (given.dtype.kind not in "iuf" and given.dtype.name != "bfloat16"):
+        raise SpecError("SCALE-2", "the factor is not one number.", wanted="a real number, or an array of shape ()",
+                        given=repr(factor))
+    number = round_to(given.astype(np.float64), dtype)
+    if not is_float(dtype) and number != factor:                                           # CORE-D2
+        raise SpecError("CORE-D2", "the factor is no number of the array's dtype.", wanted=dtype.name, given=repr(factor),
+                        fix="convert the array first, e.g. with astype(np.float32)")
+    return number
 
 
 def relu(a: Array, **how: Any) -> Array:

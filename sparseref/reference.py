@@ -13,7 +13,7 @@ from .dtypes import round_to
 from .errors import SpecError
 from .layouts import COO, Masked
 from .layouts.base import Layout
-from .operators.base import Operand, Operator, Pair, Result, as_pair, common_dtype
+from .operators.base import Operand, Operator, Pair, Result, as_pair, checked_operand, common_dtype
 from .registry import get_operator, parse_layout
 from .selecting import select
 
@@ -63,6 +63,7 @@ def gradient(operator: Operator, grad: np.ndarray, *operands: Operand, **paramet
     dtype, pairs = checked(operator, operands, parameters)
     with np.errstate(invalid="ignore", over="ignore"):
         shape = operator.meaning(*pairs, **parameters).shape
+        checked_operand(grad)
         if grad.shape != shape or grad.dtype != dtype or dtype.kind == "i":                # GRAD-3
             raise SpecError("GRAD-3", f"the gradient does not fit the result of {operator.name}.",
                             wanted=f"{dtype.name} {shape}, a float dtype", given=f"{grad.dtype.name} {grad.shape}")
@@ -95,7 +96,7 @@ def in_slots(value: np.ndarray, operand: np.ndarray | SparseArray) -> np.ndarray
     positions = operand.layout.positions(operand)
     flat = np.append(value.reshape(-1), np.zeros(1, value.dtype))                          # position -1 reads this zero
     own = {name: array.copy() for name, array in operand.arrays.items()}                   # CORE-M1: nothing is shared
-    return SparseArray(operand.layout, operand.shape, value.dtype, {**own, "values": flat[positions]})
+    return SparseArray(operand.layout, operand.shape, value.dtype, {**own, "values": np.asarray(flat[positions])})
 
 
 def place(result: Pair, operator: Operator, operands: tuple[Operand, ...],

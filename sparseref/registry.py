@@ -93,8 +93,12 @@ def get_operator(name: str) -> Operator:
 
 def get_backend(name: str | Backend) -> Backend:
     """`"torch"` -> the Backend, loaded and made on first use; a Backend is given back.  Errors: DSP-6."""
-    if not isinstance(name, str):
+    from .backend import Backend
+
+    if isinstance(name, Backend):
         return name
+    if not isinstance(name, str):                                                          # DSP-6
+        raise SpecError("DSP-6", "this is no backend.", wanted="a Backend or a name", given=repr(name))
     found = backends.get(name)
     backend: Backend = found() if isinstance(found, type) else found
     return backend

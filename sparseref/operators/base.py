@@ -92,8 +92,18 @@ class Operator:
 Operand = np.ndarray | SparseArray | None
 
 
+def checked_operand(operand: Any) -> Any:
+    """Refuse an operand that is no array and so has no value dtype (CORE-D1)."""
+    if not isinstance(operand, np.ndarray | np.generic | SparseArray):
+        raise SpecError("CORE-D1", "an operand is no array.", wanted="a NumPy array or a SparseArray", given=repr(operand),
+                        fix="convert it first, e.g. np.asarray(operand, np.float32)")
+    return operand
+
+
 def common_dtype(operator: Operator, operands: tuple[Operand, ...]) -> np.dtype[Any]:
     """The one dtype of all operands; mixed ones are refused (CORE-D2), and those the operator does not take (OPS-3)."""
+    for operand in (*operands[:operator.sparse_operands], *(other for other in operands if other is not None)):
+        checked_operand(operand)
     dtypes = [value_dtype(operand.dtype) for operand in operands if operand is not None]
     if len(set(dtypes)) != 1:                                                              # CORE-D2
         raise SpecError("CORE-D2", f"the operands of {operator.name} have different dtypes.", wanted="one dtype",

@@ -7,14 +7,14 @@ from typing import ClassVar
 
 import numpy as np
 
-from ..array import SparseArray
+from ..array import SparseArray, checked_sparse
 from ..errors import SpecError
 from .base import Kind, Sparsifier, keep_largest
 
 
 def checked_like(clause: str, like: SparseArray, shape: tuple[int, ...]) -> None:
-    """Refuse values of another shape than the array they should follow."""
-    if like.shape != shape:
+    """Refuse values of another shape than the array they should follow, and what is no array."""
+    if checked_sparse(like).shape != shape:
         raise SpecError(clause, "the values have another shape than the array they should follow.",
                         wanted=f"shape {like.shape}", given=f"shape {shape}")
 
