@@ -24,6 +24,26 @@ from sparseref.reference import Reference
 COMMANDS = ("demo", "show", "card", "validate", "conform", "vectors")
 
 
+class Unmade(Reference):
+    """A backend that needs what this machine does not have."""
+
+    def __init__(self):
+        raise RuntimeError("no such device")
+
+
+class Mute(Reference):
+    """A backend that fails when it is asked what it implements."""
+
+    def declines(self, cell):
+        raise KeyError(cell.dtype)
+
+
+class NotWhole(sr.Layout):
+    """A layout that was begun."""
+
+    name: ClassVar[str] = "not-whole"
+
+
 def run(*arguments, code=0):
     """Arguments -> what the command prints, stdout and stderr; its exit code must be `code`."""
     result = CliRunner().invoke(app, list(arguments), env={"COLUMNS": "120"})
@@ -254,7 +274,7 @@ def test_conform_runs_a_worker():
 def test_conform_excuses_known_failures(tmp_path):
     """A listed failure is no failure of the run."""
     listed = tmp_path / "known.toml"
-    globs = ("*/exact*", "*/extreme*", "*/6x0")
+    globs = ("*/exact*", "*/extreme*", "*/wide*", "*/6x0")
     listed.write_text("".join(f'[[known]]\ncase = "L1/linear{glob}"\nreason = "adds 1"\n' for glob in globs))
     shown = run("conform", "--backend", f"{__name__}:Broken", *ONE_CELL, "--known-failures", str(listed))
 
@@ -357,3 +377,45 @@ def test_modules_are_found_in_the_folder_of_the_command(tmp_path):
                           capture_output=True, text=True, check=False)
 
     assert (done.returncode, done.stdout.splitlines()[0]) == (0, "mine   1 x 2 float32   2 of 2 stored, 64 bits")
+
+
+def test_a_layout_that_is_not_whole_is_told_what_it_lacks():
+    """CORE-L1: not a traceback from inside."""
+    shown = run("validate", f"{__name__}:NotWhole", code=2)
+
+    assert "CORE-L1" in shown
+    assert "`encode`, `fields`, `positions`" in shown
+
+
+def test_a_backend_that_cannot_be_made_is_refused():
+    """DSP-6, with what its constructor said."""
+    shown = run("conform", "--backend", f"{__name__}:Unmade", code=2)
+
+    assert "DSP-6" in shown
+    assert "no such device" in shown
+
+
+def test_a_backend_that_fails_to_declare_has_errors_and_the_run_goes_on():
+    """Every accident of a backend is a verdict."""
+    shown = run("conform", "--backend", f"{__name__}:Mute", "--operation", "relu", "--layout", "ell", "--level", "L1", code=1)
+
+    assert "asked what it declares: KeyError: 'float32'" in shown
+    assert "does not conform" in shown
+
+
+@pytest.mark.parametrize("script", ["raise SystemExit(3)", "print('hello')", "print('{}')"])
+def test_a_worker_that_does_not_introduce_itself_is_a_result_without_a_traceback(script):
+    """WIRE-2: gone, not JSON, no reply."""
+    shown = run("conform", "--cmd", f'{sys.executable} -c "{script}"', code=1)
+
+    assert "no conforming first reply (WIRE-2)" in shown
+
+
+@pytest.mark.parametrize("command", [
+    ("conform", "--backend", "reference", "--html"), ("card", "csr", "--json"), ("vectors", "--json")])
+def test_a_file_that_cannot_be_written_is_refused_before_the_work(command, tmp_path):
+    """A folder of that name, or a file where a folder should be."""
+    (tmp_path / "file").write_text("")
+
+    assert "it is a folder" in run(*command, str(tmp_path), code=2)
+    assert "cannot be written" in run(*command, str(tmp_path / "file" / "report"), code=2)

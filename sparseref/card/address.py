@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import is_dataclass
+from inspect import isabstract
+
 from ..descriptor import build
 from ..errors import SpecError
 from ..formats import parse_format
@@ -25,6 +28,12 @@ def layouts_at(text: str) -> tuple[Layout, ...]:
     if not (isinstance(kind, type) and issubclass(kind, Layout)):
         raise SpecError("CORE-L1", f"{module}:{parts[0]} is no layout.", wanted="a subclass of sparseref.Layout",
                         given=type(kind).__name__, fix="give the address of the class, e.g. my_module:MyLayout")
+    if not is_dataclass(kind) or isabstract(kind):                                         # CORE-L1
+        missing = ", ".join(f"`{name}`" for name in sorted(getattr(kind, "__abstractmethods__", ())))
+        raise SpecError("CORE-L1", f"{module}:{parts[0]} is not whole.",
+                        given=f"a class without {missing}" if missing else "a class that is no dataclass",
+                        wanted="a frozen dataclass with `name`, `fields`, `positions` and `encode`",
+                        fix="put @dataclass(frozen=True) above the class; spec/CHECKLIST-new-layout.md shows one")
     layouts.add(kind)
     if named or parts[1:]:
         return (build(kind, ",".join([":".join([kind.name, *parts[1:]]), *named])),)

@@ -20,7 +20,7 @@ from ..card import (
     write_html,
     write_json,
 )
-from .common import clean_exit, parse_dtype, parse_shape, progress_bar, say_where
+from .common import clean_exit, file_option, parse_dtype, parse_shape, progress_bar, say_where
 
 
 def card(
@@ -33,8 +33,8 @@ def card(
     dtype: Annotated[str, typer.Option(help="Of the values.")] = "float32",
     density: Annotated[float, typer.Option(min=0, max=1, help="The share kept, of a layout that leaves it free.")] = 0.25,
     seed: Annotated[int, typer.Option(min=0, help="Of the random weights.")] = 0,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the card as data, too.")] = None,
-    html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write a page with plots, too.")] = None,
+    json_file: Annotated[Path | None, file_option("Write the card as data, too.", "--json")] = None,
+    html_file: Annotated[Path | None, file_option("Write a page with plots, too.", "--html")] = None,
 ) -> None:
     """Measure what a layout costs and what it keeps.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -51,6 +52,23 @@ def progress_bar() -> Iterator[Step]:
             shown.update(task, description=what[:60], completed=done, total=total)
 
         yield step
+
+
+def file_option(help: str, *names: str) -> Any:  # noqa: A002 - typer's word
+    """An option that names a file to write."""
+    return typer.Option(*names, metavar="FILE", callback=_writable, help=help)
+
+
+def _writable(path: Path | None) -> Path | None:
+    """A file that cannot be written is refused before the work, not after it."""
+    if path is not None:
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+        except OSError as problem:
+            raise typer.BadParameter(f"{path} cannot be written: {problem.strerror}") from None
+        if path.is_dir() or not os.access(path.parent, os.W_OK):
+            raise typer.BadParameter(f"{path} cannot be written: {'it is a folder' if path.is_dir() else 'no permission'}")
+    return path
 
 
 def parse_shape(text: str) -> tuple[int, ...]:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 from rich.console import Console
@@ -19,7 +19,10 @@ from ..conformance.outcome import LEVELS, RunResult
 from ..conformance.report import print_mutants, print_result, write_html, write_json, write_junit
 from ..errors import SpecError
 from ..registry import backends, get_backend, get_operator, layouts, load_object
-from .common import WRONG, clean_exit, progress_bar, say_where
+from .common import WRONG, clean_exit, file_option, progress_bar, say_where
+
+if TYPE_CHECKING:
+    from ..conformance.worker import WorkerBackend
 
 
 class Profile(StrEnum):
@@ -52,9 +55,9 @@ def conform(
         "TOML list of cases that may fail, each with its reason; a listed case that passes fails the run."))] = None,
     mutants: Annotated[bool, typer.Option("--mutants", help=(
         "Test the kit instead: run its catalogue of backend bugs, and see which clause kills each."))] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write every outcome as data.")] = None,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write JUnit XML, for a CI server.")] = None,
-    html: Annotated[Path | None, typer.Option(metavar="FILE", help="Write a page: operator x layout x dtype x level.")] = None,
+    json_file: Annotated[Path | None, file_option("Write every outcome as data.", "--json")] = None,
+    junit: Annotated[Path | None, file_option("Write JUnit XML, for a CI server.")] = None,
+    html: Annotated[Path | None, file_option("Write a page: operator x layout x dtype x level.")] = None,
 ) -> None:
     """Verify a backend against the specification.
 
@@ -95,16 +98,31 @@ def _chosen(name: str | None, command: str | None) -> Iterator[Backend]:
     if name is not None:
         yield _backend_at(name) if ":" in name else get_backend(name)
         return
-    from ..conformance.worker import WorkerBackend
-
-    with WorkerBackend(command or "") as worker:
+    with _started(command or "") as worker:
         yield worker
+
+
+def _started(command: str) -> WorkerBackend:
+    """A worker that has said what it is; one whose first reply is missing or wrong does not conform (WIRE-2)."""
+    from ..conformance.worker import WorkerBackend, WorkerCrash, WorkerError, WorkerTimeout
+
+    try:
+        return WorkerBackend(command)
+    except (WorkerCrash, WorkerError, WorkerTimeout) as fault:
+        Console(stderr=True).print(f"{command}: no conforming first reply (WIRE-2)\n{fault}", style="red", markup=False,
+                                   highlight=False, soft_wrap=True)
+        raise typer.Exit(WRONG) from None
 
 
 def _backend_at(address: str) -> Backend:
     """`"my_module:MyBackend"` -> the backend, made where it is a class.  Errors: REG-3, DSP-6."""
     found = load_object(address)
-    backend = found() if isinstance(found, type) else found
+    try:
+        backend = found() if isinstance(found, type) else found
+    except Exception as problem:
+        raise SpecError("DSP-6", f"{address} cannot be made: {type(problem).__name__}: {problem}.", given=address,
+                        wanted="a class that is made without arguments, with `declines` and `call`",
+                        fix="or give the address of an object") from problem
     if not isinstance(backend, Backend):
         raise SpecError("DSP-6", f"{address} is no backend.", wanted="a subclass of sparseref.Backend, or an object of one",
                         given=type(backend).__name__)

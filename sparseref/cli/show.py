@@ -24,7 +24,7 @@ from ..registry import layouts
 from ..render import svg, text
 from ..selecting import select
 from ..spec import Clause
-from .common import clean_exit, parse_shape, say_where
+from .common import clean_exit, file_option, parse_shape, say_where
 
 DENSITY = 0.3
 """Of a format that leaves it free: sparse enough to see where entries lie."""
@@ -37,8 +37,8 @@ def show(
     shape: Annotated[str, typer.Option(metavar="RxC", help="The shape of the array that is drawn.")] = "8x24",
     slots: Annotated[bool, typer.Option("--slots", help="Number the slots in the order in which they are stored.")] = False,
     seed: Annotated[int, typer.Option(min=0, help="Of the random values that are drawn.")] = 0,
-    svg_file: Annotated[Path | None, typer.Option("--svg", metavar="FILE", help="Write the picture as SVG, too.")] = None,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what is shown as data, too.")] = None,
+    svg_file: Annotated[Path | None, file_option("Write the picture as SVG, too.", "--svg")] = None,
+    json_file: Annotated[Path | None, file_option("Write what is shown as data, too.", "--json")] = None,
 ) -> None:
     """Draw a format, or read what the specification says.
 

@@ -14,7 +14,7 @@ from ..conformance.outcome import Outcome, RunResult
 from ..conformance.report import print_result, write_junit
 from ..conformance.report import write_json as write_outcomes
 from .card import weights, write
-from .common import WRONG, clean_exit, progress_bar, say_where
+from .common import WRONG, clean_exit, file_option, progress_bar, say_where
 
 
 def validate(
@@ -24,10 +24,10 @@ def validate(
     shape: Annotated[list[str] | None, typer.Option(metavar="RxC", help=(
         "Measure the card on random weights of this shape; may be given several times."))] = None,
     no_card: Annotated[bool, typer.Option("--no-card", help="Only the laws: a matter of seconds.")] = False,
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write the laws' outcomes as data.")] = None,
-    junit: Annotated[Path | None, typer.Option(metavar="FILE", help="Write them as JUnit XML.")] = None,
-    card_file: Annotated[Path | None, typer.Option("--card", metavar="FILE", help="Write the card as data.")] = None,
-    html_file: Annotated[Path | None, typer.Option("--html", metavar="FILE", help="Write the card as a page.")] = None,
+    json_file: Annotated[Path | None, file_option("Write the laws' outcomes as data.", "--json")] = None,
+    junit: Annotated[Path | None, file_option("Write them as JUnit XML.")] = None,
+    card_file: Annotated[Path | None, file_option("Write the card as data.", "--card")] = None,
+    html_file: Annotated[Path | None, file_option("Write the card as a page.", "--html")] = None,
 ) -> None:
     """Validate a layout alone: the laws, then its card.
 

@@ -10,11 +10,11 @@ import typer
 from rich.console import Console
 
 from ..atomic import write_text
-from .common import WRONG, clean_exit, say_where
+from .common import WRONG, clean_exit, file_option, say_where
 
 
 def vectors(
-    json_file: Annotated[Path | None, typer.Option("--json", metavar="FILE", help="Write what was found as data.")] = None,
+    json_file: Annotated[Path | None, file_option("Write what was found as data.", "--json")] = None,
 ) -> None:
     """Check the frozen vectors against the reference.
 

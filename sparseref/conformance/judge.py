@@ -52,12 +52,16 @@ class Wanted:
 
 def judge(case: Case, backend: Backend, wanted: Wanted | None = None) -> Outcome:
     """Run one case on a backend.  `wanted`, what `wanted_of` gives, may be passed to save its time."""
-    why_not = backend.declines(case.cell)
+    try:
+        why_not, accumulator = backend.declines(case.cell), backend.accumulator(case.cell.dtype)
+    except Exception as accident:  # a declaration that cannot be read is the backend's error, and not the end of the run
+        undeclared = Problem(f"asked what it declares: {type(accident).__name__}: {accident}")
+        return _outcome(case, case.call(), Verdict.ERROR, undeclared, 0.0, 0.0)
     if why_not is not None:
         return Outcome(case.id, case.level, case.cell, case.clauses, Verdict.UNSUPPORTED, reason=why_not)
     call = case.call()
     if wanted is None:
-        wanted = wanted_of(case, call, backend.accumulator(case.cell.dtype))
+        wanted = wanted_of(case, call, accumulator)
     operands = [guarded(operand, case.form) for operand in call.operands]
     started = time.perf_counter()
     try:
@@ -192,7 +196,8 @@ def _compare_arrays(got: np.ndarray, want: np.ndarray, bound: Expected | None,
         return worst, None
     first = np.unravel_index(int(np.argmax(ratio > 1)), ratio.shape)
     first_text = f"first at {tuple(map(int, first))}: got {got[first]}, wanted {bound.value[first]:.9g}"
-    return worst, Problem(f"error / bound is {worst:.3g}, at most 1 conforms; {first_text} within {bound.bound[first]:.3g}",
+    within = f"within {bound.bound[first]:.3g}" if bound.bound[first] > LEAST else "exactly"
+    return worst, Problem(f"error / bound is {worst:.3g}, at most 1 conforms; {first_text} {within}",
                           difference(want, got))
 
 
