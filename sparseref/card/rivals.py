@@ -25,8 +25,9 @@ def rivals_of(layout: Layout, values: np.ndarray, density: float) -> tuple[Rival
     if not isinstance(layout, NM):
         n, m, axis = nearest_nm(layout, density)
         pattern = select(values, PerBlockNM(n, m, axis))
-        same = math.isclose(n / m, density, abs_tol=0.0005)
-        found.append(_rival("n:m", values, pattern, f"{n}:{m} along axis {axis}" + ("" if same else f", density {n / m:.3f}")))
+        kept = float(pattern.mean()) if pattern.size else n / m                            # a short last block keeps n as well
+        same = math.isclose(kept, density, abs_tol=0.0005)
+        found.append(_rival("n:m", values, pattern, f"{n}:{m} along axis {axis}" + ("" if same else f", density {kept:.3f}")))
     if isinstance(layout, NMG):
         found.append(optimal(layout, values))
     return tuple(found)
