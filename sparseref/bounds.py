@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 
 from .dtypes import is_float, largest_finite, round_to, smallest_subnormal, unit_roundoff, value_dtype
-from .operators.base import Operand, Operator, Pair, Rounding, as_pair
+from .operators.base import Operand, Operator, Pair, Result, Rounding, as_pair
 
 GELU_ROUNDINGS = 32
 """gelu and its gradient: 10 operations and 2 elementary functions of at most 4 units each, amplified at most by 1.7
@@ -62,6 +62,8 @@ def expected_forward(operator: Operator, operands: tuple[Operand, ...], paramete
             magnitude = operator.meaning(*map(_magnitudes, pairs), **parameters).value
             k = operator.meaning(*map(_ones, pairs), **parameters).value
             bound = sum_bound(meaning.value, magnitude, k, accumulator, dtype)
+            if operator.result is Result.UNION:                # ADD-1: a value that stands alone is unchanged, bit for bit
+                bound = np.where(k < 2, 0.0, bound)
         elif operator.rounding is Rounding.GELU:
             bound = _gelu_bound(meaning.value, np.abs(pairs[0].value), accumulator, dtype)  # type: ignore[union-attr]  # gelu has no missing operand
     value = meaning.value if is_float(dtype) else round_to(meaning.value, dtype).astype(np.int64)      # OPS-1: modulo 2**bits

@@ -175,3 +175,14 @@ def test_gradients_have_bounds_of_their_own(case, with_bias):  # BOUND-1, GRAD-1
     for want, got in zip(expected, actual, strict=True):
         if isinstance(got, np.ndarray):
             assert (error_ratio(got, want) <= 1).all()
+
+
+def test_a_value_that_stands_alone_in_a_sum_is_unchanged():  # ADD-1
+    """Where one operand stores nothing no rounding happens, so the neighbouring number is wrong; where both do it is within."""
+    a = sr.encode(np.array([3.0, 1.0], np.float32), "coo", np.array([True, True]))
+    b = sr.encode(np.array([0.0, 1.0], np.float32), "coo", np.array([False, True]))
+    wanted, _ = expected_forward(get_operator("add"), (a, b), {}, "float32")
+    expected = [True, False]
+    actual = (error_ratio(np.nextafter(np.array([3.0, 2.0], np.float32), np.float32(9)), wanted) > 1).tolist()
+
+    assert expected == actual
