@@ -5,7 +5,6 @@ from functools import cache
 import numpy as np
 
 
-@cache
 def minimal_change(n: int, m: int, s: bool = False) -> tuple[tuple[int, ...], ...]:
     """n, m -> the C(m, n) patterns, each n rising places of 0..m-1; neighbours differ in exactly one place (NMG-C3).
 
@@ -20,9 +19,15 @@ def minimal_change(n: int, m: int, s: bool = False) -> tuple[tuple[int, ...], ..
     return first + second
 
 
+@cache
+def _order(n: int, m: int) -> tuple[tuple[int, ...], ...]:
+    """Kept for the whole order alone: to keep every step of the recursion takes gigabytes for 254:256."""
+    return minimal_change(n, m)
+
+
 def pattern_places(n: int, m: int) -> np.ndarray:
     """n, m -> int64 [C, n]: the places that pattern p keeps, in pattern order."""
-    return np.array(minimal_change(n, m), np.int64).reshape(-1, n)
+    return np.array(_order(n, m), np.int64).reshape(-1, n)
 
 
 def pattern_masks(n: int, m: int) -> np.ndarray:
