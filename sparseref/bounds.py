@@ -96,7 +96,8 @@ def error_ratio(actual: np.ndarray, expected: Expected, nan_allowed: np.ndarray 
     """actual [shape] in its dtype -> error / bound [shape]: at most 1 conforms, inf where a bit or a special value differs.
 
     NaN answers NaN, inf answers the same inf; beyond the largest finite number inf answers where rounding may reach it
-    (BOUND-4).  `nan_allowed`: where a densified structural zero may have met a non-finite entry (CORE-P4).
+    (BOUND-4).  `nan_allowed`: where a densified structural zero may have met a non-finite entry; the sign of a zero is free
+    then (CORE-P4).
     """
     got, want = actual.astype(np.float64), expected.value.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore", divide="ignore"):                  # bound 0: any difference is inf
@@ -108,7 +109,9 @@ def error_ratio(actual: np.ndarray, expected: Expected, nan_allowed: np.ndarray 
     overflowed = np.isinf(got) & (np.sign(got) == np.sign(want)) & (np.abs(want) + expected.bound >= _overflow(expected.dtype))
     ratio = np.where(special, np.where(same_special | overflowed, 0.0, np.inf), ratio)
     ratio = np.where(np.isnan(ratio), np.inf, ratio)                                       # 0 / 0: a bit differs
-    return ratio if nan_allowed is None else np.where(nan_allowed & np.isnan(got), 0.0, ratio)
+    if nan_allowed is None:
+        return ratio
+    return np.where((nan_allowed & np.isnan(got)) | ((got == 0) & (want == 0)), 0.0, ratio)
 
 
 def _overflow(dtype: np.dtype[Any]) -> float:

@@ -31,7 +31,11 @@ def encode(dense: Any, layout: str | Layout, pattern: np.ndarray) -> SparseArray
 
 
 def decode(a: SparseArray) -> np.ndarray:
-    """SparseArray -> dense [shape]: the stored value at each stored position, +0 elsewhere; duplicates add up (CORE-V1)."""
+    """SparseArray -> dense [shape]: the stored value at each stored position, +0 elsewhere; duplicates add up (CORE-V1).
+
+    Errors: those of `validate`, for an array that breaks its layout (CORE-A3).
+    """
+    validate(a)
     dense = np.zeros(math.prod(checked_sparse(a).shape), a.dtype)
     positions = a.layout.positions(a).reshape(-1)
     stored = positions >= 0                                                                # CORE-P5: padding is not read

@@ -7,6 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sparseref as sr
+from sparseref.conformance import strategies as some
+from sparseref.conformance.coding_cases import corruptions, damaged
 from sparseref.registry import get_operator
 
 W = np.arange(1, 13, dtype=np.float32).reshape(3, 4)
@@ -71,3 +73,24 @@ def test_integers_are_judged_modulo_their_bits():  # OPS-1
     actual = sr.bounds.error_ratio(sr.multiply(a, a), wanted).item()
 
     assert expected == actual
+
+
+@given(st.data())
+def test_what_validate_refuses_every_operation_refuses(data):  # CORE-A3
+    """By the same clause, on the reference and on torch, in decode as in an operator."""
+    layout = data.draw(some.layouts())
+    a = data.draw(some.sparse_arrays(layout, data.draw(some.shapes(layout, ndims=(2,))), np.dtype(np.float32), ("normal",)))
+    broken = damaged(a, data.draw(st.sampled_from(list(corruptions(layout, a.shape)))))
+    expected = {refused_by(broken, "validate")}
+    actual = {refused_by(broken, what, name) for name in ("reference", "torch") for what in ("decode", "relu")}
+
+    assert expected == actual
+
+
+def refused_by(a, what, backend="reference"):
+    """The clause by which a backend refuses an operation on an array, "" where it takes it."""
+    try:
+        sr.get_backend(backend).call(what, a)
+    except sr.SpecError as error:
+        return error.clause
+    return ""

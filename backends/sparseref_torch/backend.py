@@ -51,6 +51,9 @@ class TorchBackend(Backend):
             return _validate(*operands)
         if operation == "encode":
             return _encode(*operands, **parameters)
+        for operand in operands:
+            if isinstance(operand, SparseArray):
+                _validate(operand)                                                         # CORE-A3
         tensors = tuple(map(to_torch, operands))
         if operation == "decode":
             return to_numpy(decode(*tensors), tensors)

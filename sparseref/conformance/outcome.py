@@ -74,8 +74,9 @@ class RunResult:
 
     @property
     def conforms(self) -> bool:
-        """No bad outcome, and not one case fewer than the inventory foresees."""
-        return len(self.outcomes) >= self.expected and not any(outcome.bad for outcome in self.outcomes)
+        """Something ran, nothing went wrong, and there is not one case fewer than the inventory foresees."""
+        ran = any(outcome.verdict is not Verdict.UNSUPPORTED for outcome in self.outcomes)
+        return ran and len(self.outcomes) >= self.expected and not any(outcome.bad for outcome in self.outcomes)
 
     @property
     def worst_ratio(self) -> float:

@@ -65,6 +65,16 @@ def pattern(a: SparseArray | np.ndarray) -> np.ndarray:
 
 
 @reference_call
+def refused_by(a: SparseArray, what: str) -> str | None:
+    """The clause by which the reference refuses to run an operation, `what`, on an array (CORE-A3)."""
+    try:
+        Reference().call(what, a)
+    except SpecError as refusal:
+        return refusal.clause
+    return None
+
+
+@reference_call
 def bits(a: SparseArray) -> int:
     return a.bits
 

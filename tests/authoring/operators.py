@@ -89,7 +89,7 @@ VECTORS = [
     by_hand("transpose-csr", "TRANSPOSE-1 TRANSPOSE-2", "csr and csc are each other's: the arrays are the same.",
             call("transpose", W), sparse("csc", (3, 2), indptr=i32([0, 1, 3]), indices=i32([1, 0, 2]), values=f32([7, 5, 6]))),
     by_hand("transpose-ell", "TRANSPOSE-1", "ell has no partner: coo. (0, 1) goes to (1, 0).",
-            call("transpose", sparse("ell", (1, 2), indices=i32([[1]]), values=f32([7]))),
+            call("transpose", sparse("ell", (1, 2), indices=i32([[1]]), values=f32([[7]]))),
             sparse("coo", (2, 1), coords=i32([[1], [0]]), values=f32([7]))),
     by_hand("transpose-nm", "TRANSPOSE-1", "nm:1:2 has itself along axis 0; line 0 is now column 0.",
             call("transpose", stored("nm:1:2", (1, 2), 35, rows="01")),

@@ -11,7 +11,7 @@ from ...reference import Reference
 from ..case import Case
 from ..judge import Wanted, judge, wanted_of
 from ..runner import all_cases, filtered
-from . import coding, computing, differentiating, selecting, sizes  # noqa: F401 - they fill the catalogue
+from . import computing, converting, decoding, differentiating, encoding, selecting, sizes  # noqa: F401 - they fill the catalogue
 from .conduct import missing_checks
 from .mutant import CATALOGUE, Mutant, Sick
 

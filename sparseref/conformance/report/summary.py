@@ -74,7 +74,8 @@ def inventory(result: RunResult) -> str:
 def conclusion(result: RunResult) -> str:
     """One sentence: conforms or not, the level reached, and for how much of the suite."""
     bad = sum(outcome.bad for outcome in result.outcomes)
-    why = f": {count(bad, 'bad outcome')}" if bad else ""
+    ran = any(outcome.verdict is not Verdict.UNSUPPORTED for outcome in result.outcomes)
+    why = f": {count(bad, 'bad outcome')}" if bad else "" if ran else ": nothing ran"
     gaps = result.counts.get(Verdict.UNSUPPORTED.value, 0)
     part = f", without {count(gaps, 'unsupported case')}" if gaps else ""
     return f"{'conforms' if result.conforms else 'does not conform'}{why}; level reached: {result.level_reached()}{part}"
