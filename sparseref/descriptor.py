@@ -42,9 +42,16 @@ def build(kind: type[D], text: str) -> D:
             raise TypeError                                    # too many, no value, or one parameter named twice
         return kind(**given)
     except TypeError:
-        raise SpecError("CORE-L1", f"{text!r} does not fit the parameters of {kind.__name__}.",
-                        wanted=f"{kind.name}:" + ":".join(parameters), given=text,  # type: ignore[attr-defined]  # a Descriptor
+        raise SpecError("CORE-L1", f"{text!r} does not fit the parameters of {kind.__name__}.", wanted=_usage(kind), given=text,
                         fix="write parameters without a default after colons, the others as ,name=value") from None
+
+
+def _usage(kind: type[Any]) -> str:
+    """NMG -> `nmg:n:m:g,sparse_axis=0,group_axis=1,tail=pad`."""
+    parameters = inspect.signature(kind).parameters.values()
+    needed = [f":{parameter.name}" for parameter in parameters if parameter.default is parameter.empty]
+    named = [f",{parameter.name}={parameter.default}" for parameter in parameters if parameter.default is not parameter.empty]
+    return "".join([kind.name, *needed, *named])
 
 
 def _number(text: str) -> int | float | str:

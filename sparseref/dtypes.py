@@ -70,13 +70,6 @@ def largest_finite(dtype: np.dtype[Any]) -> float:
     return _FORMATS[dtype.name][2]
 
 
-def exact_integers(dtype: np.dtype[Any]) -> int:
-    """The largest N such that every integer up to N is a number of the dtype: 2**24 for float32."""
-    if not is_float(dtype):
-        return int(np.iinfo(dtype).max)
-    return 1 << _FORMATS[dtype.name][0]
-
-
 def bits_of(dtype: np.dtype[Any]) -> int:
     return 8 * dtype.itemsize
 

@@ -48,7 +48,7 @@ class Registry:
                     self._things[name] = point.load()
                     break
             else:
-                raise SpecError(self.clause, f"there is no {self.group} entry {name!r}.", wanted=", ".join(self.names()),
+                raise SpecError(self.clause, f"there is no {self.group[:-1]} {name!r}.", wanted=", ".join(self.names()),
                                 given=name, fix=f"add it to the entry-point group sparseref.{self.group}, or register it")
         return self._things[name]
 

@@ -55,7 +55,8 @@ def law(clause: str) -> Callable[[Law], Law]:
 def decode_inverts_encode(s: Sample) -> str:
     """Decoding what was encoded gives the entries of the pattern, and +0 elsewhere."""
     expected, actual = np.where(s.pattern, s.dense, np.zeros((), s.dense.dtype)), decode(s.encoded)
-    return "" if same_bits(expected, actual) else f"decode(encode(x)) is not x on its pattern\n{difference(expected, actual)}"
+    hint = "decode(encode(x)) is not x on its pattern; encode must refuse what it cannot hold, sparsifier() name what it can"
+    return "" if same_bits(expected, actual) else f"{hint}\n{difference(expected, actual)}"
 
 
 @law("CORE-C1")

@@ -19,7 +19,6 @@ from ..dtypes import DTYPES, FLOATS, value_dtype
 from ..layouts import BSR, ELL, NM, NMG, VNM
 from ..layouts.base import Layout
 from ..sparsifiers import own_sparsifier
-from .forms import FORMS, guarded
 from .inputs import Shape, describes, disordered, poisoned, turning_points, values, with_stored_zeros
 
 Draw = Callable[[st.SearchStrategy[Any]], Any]
@@ -143,8 +142,3 @@ def reordered(a: SparseArray, rng: np.random.Generator) -> SparseArray:
 
 def _poisoned(a: SparseArray, rng: np.random.Generator) -> SparseArray:
     return poisoned(a)
-
-
-def in_memory_forms(operands: st.SearchStrategy[Any]) -> st.SearchStrategy[tuple[Any, Any]]:
-    """A strategy of arrays or sparse arrays -> pairs of one as it is, and the same in any strides or read-only."""
-    return st.tuples(operands, st.sampled_from(FORMS)).map(lambda pair: (pair[0], guarded(*pair).operand))

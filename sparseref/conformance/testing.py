@@ -14,9 +14,14 @@ from __future__ import annotations
 from functools import cache
 from typing import Any, ClassVar
 
-import pytest
-from hypothesis import HealthCheck, Phase, given, settings
-from hypothesis import strategies as st
+from ..errors import MissingDependency
+
+try:
+    import pytest
+    from hypothesis import HealthCheck, Phase, given, settings
+    from hypothesis import strategies as st
+except ImportError as missing:
+    raise MissingDependency(str(missing.name), "the kit's pytest classes", "conformance") from missing
 
 from ..backend import Backend
 from ..registry import get_backend, parse_layout
