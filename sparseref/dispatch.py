@@ -15,7 +15,7 @@ from .coding import decode, encode
 from .dtypes import bits_of
 from .errors import FallbackWarning, SpecError
 from .operators.base import Pair, Result
-from .output import OutputFormat
+from .output import OutputFormat, output_format
 from .reference import Reference, check_operands, in_slots, place
 from .registry import get_backend, get_operator, layouts
 
@@ -57,12 +57,13 @@ def explain(operation: str, *operands: Any, backend: str | Backend = "reference"
 
 
 def run(operation: str, *operands: Any, backend: str | Backend = "reference", strict: bool = False,
-        out: OutputFormat | None = None, rng: np.random.Generator | None = None, **parameters: Any) -> Any:
+        out: OutputFormat | str | None = None, rng: np.random.Generator | None = None, **parameters: Any) -> Any:
     """Run an operator or its gradient on a backend (DSP-1 to DSP-4), then store the result as `out` says (FMT-1).
 
-    Errors: DSP-4 (strict, or nothing is left to fall back on), DSP-6, and those of the operator.
+    out: an OutputFormat, or a format string such as "csr:0.9" for its short form (FMT-3).
+    Errors: DSP-4 (strict, or nothing is left to fall back on), DSP-6, CORE-L1 (no output format), and the operator's.
     """
-    chosen = get_backend(backend)
+    chosen, form = get_backend(backend), None if out is None else output_format(out)
     if not isinstance(chosen, Reference):                      # refuse bad input alike, whatever the backend
         _check(operation, operands, parameters)
     route, converted = _plan(operation, operands, parameters, chosen, strict)
@@ -71,7 +72,7 @@ def run(operation: str, *operands: Any, backend: str | Backend = "reference", st
     result = chosen.call(operation, *converted, **parameters)
     if route.kind == "converted":
         result = _as_if_exact(result, operation, operands, parameters)
-    return result if out is None else out.apply(result, rng)
+    return result if form is None else form.apply(result, rng)
 
 
 def _as_if_exact(result: Any, operation: str, operands: tuple[Any, ...], parameters: dict[str, Any]) -> Any:

@@ -9,6 +9,7 @@ import numpy as np
 from .array import SparseArray
 from .coding import decode, encode
 from .errors import SpecError
+from .formats import parse_format
 from .layouts import Dense
 from .layouts.base import Layout
 from .selecting import select
@@ -21,7 +22,7 @@ class OutputFormat:
     """How a result is stored: inline sparsifier -> temporary layout -> external sparsifier -> final layout (FMT-1).
 
     The inline sparsifier runs while the operator writes, so it must be streaming (FMT-2); the external one sees the
-    whole temporary.  Source: STen, arXiv 2304.07613, section 3.3.  Errors: FMT-2.
+    whole temporary.  Source: STen, arXiv 2304.07613.  Errors: FMT-2.
     """
 
     inline: Sparsifier
@@ -48,3 +49,13 @@ class OutputFormat:
 def short_format(sparsifier: Sparsifier, layout: Layout) -> OutputFormat:
     """The short form (sparsifier, layout): keep-all into dense, then the sparsifier, then the layout (FMT-3)."""
     return OutputFormat(KeepAll(), Dense(), sparsifier, layout)
+
+
+def output_format(given: OutputFormat | str) -> OutputFormat:
+    """An output format -> itself; a format string such as "csr:0.9" -> its short form.  Errors: CORE-L1, FMT-4."""
+    if isinstance(given, OutputFormat):
+        return given
+    if not isinstance(given, str):
+        raise SpecError("CORE-L1", "this is no output format.", wanted="an OutputFormat, or a format string such as csr:0.9",
+                        given=repr(given))
+    return short_format(*parse_format(given))

@@ -57,6 +57,15 @@ def test_the_short_form_is_sparsify(layout, data):  # FMT-3
 
     assert sr.same_array(expected, actual)
     assert sr.same_array(sr.sparsify(sr.relu(dense), layout), sr.relu(dense, out=out))
+    assert sr.same_array(sr.relu(dense, out=out), sr.relu(dense, out=str(layout)))
+
+
+def test_what_is_no_output_format_is_refused():  # CORE-L1
+    """Before anything is computed."""
+    expected = "CORE-L1"
+    actual = refusal(sr.relu, np.ones((2, 2)), out=3)
+
+    assert expected == actual
 
 
 @given(some.layouts())

@@ -42,7 +42,7 @@ class NMG(Layout):
 
     Parameters: n, m, g; 1 <= n <= m <= 256; the axes, for a Linear weight [out, in] out and in; tail "pad" or "short".
     Storage: B * RB * S * (n * bits(dtype) + bits(idx)); idx is uint8 up to C*g = 256, else uint16.
-    Errors: NMG-C1, C2, C5, C6, C7.  Source: STen, arXiv 2304.07613, section 5; spec/clauses/nmg.toml.
+    Errors: NMG-C1, C2, C5, C6, C7.  Source: STen, arXiv 2304.07613; spec/clauses/nmg.toml.
     """
 
     n: int

@@ -53,7 +53,7 @@ class BlockThreshold(Sparsifier):
 
     scores [R, C] -> pattern [R, C]
 
-    Errors: BLK-S2, BLK-S3, SPF-9.  Source: STen, arXiv 2304.07613, table 1.
+    Errors: BLK-S2, BLK-S3, SPF-9.  Source: STen, arXiv 2304.07613.
     """
 
     r: int
@@ -80,7 +80,7 @@ class BlockFraction(Sparsifier):
 
     scores [R, C] -> pattern [R, C] with blocks - rint(fraction * blocks) whole blocks
 
-    Errors: BLK-S2, BLK-S3, SPF-8.  Source: STen, arXiv 2304.07613, table 1.
+    Errors: BLK-S2, BLK-S3, SPF-8.  Source: STen, arXiv 2304.07613.
     """
 
     r: int

@@ -16,7 +16,7 @@ class ScalarFraction(Sparsifier):
 
     scores [shape] -> pattern [shape] with size - rint(fraction * size) entries
 
-    Errors: SPF-8.  Source: STen, arXiv 2304.07613, table 1 (magnitude pruning).
+    Errors: SPF-8.  Source: STen, arXiv 2304.07613 (magnitude pruning).
     """
 
     fraction: float

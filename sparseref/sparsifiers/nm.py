@@ -18,7 +18,7 @@ class PerBlockNM(Sparsifier):
 
     scores [shape] -> pattern [shape]
 
-    Errors: NM-C1, NM-C2.  Source: Mishra et al. 2021, arXiv 2104.08378; STen, arXiv 2304.07613, table 1.
+    Errors: NM-C1, NM-C2.  Source: Mishra et al. 2021, arXiv 2104.08378; STen, arXiv 2304.07613.
     """
 
     n: int

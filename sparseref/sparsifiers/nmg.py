@@ -70,7 +70,7 @@ class GreedyNMG(GroupedNM):
     scores [shape] -> pattern [shape]
 
     Ties go to the lower fibre, then to the lower pattern.  Errors: NMG-C1, NMG-C2, NMG-C7.
-    Source: STen, arXiv 2304.07613, section 5 (the greedy of dense -> n:m:g).
+    Source: STen, arXiv 2304.07613 (the greedy of dense -> n:m:g).
     """
 
     name: ClassVar[str] = "nmg"

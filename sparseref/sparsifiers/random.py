@@ -16,7 +16,7 @@ class RandomFraction(Sparsifier):
 
     draws [shape], one `Generator.random()` an entry in row-major order -> pattern [shape]
 
-    Errors: SPF-8.  Source: STen, arXiv 2304.07613, table 1.
+    Errors: SPF-8.  Source: STen, arXiv 2304.07613.
     """
 
     fraction: float

@@ -16,7 +16,7 @@ class ScalarThreshold(Sparsifier):
 
     scores [shape] -> pattern [shape]
 
-    Errors: SPF-9.  Source: STen, arXiv 2304.07613, table 1.
+    Errors: SPF-9.  Source: STen, arXiv 2304.07613.
     """
 
     threshold: float = LEAST_POSITIVE
