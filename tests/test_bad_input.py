@@ -24,7 +24,7 @@ REFUSED = [
 ]
 
 
-@pytest.mark.parametrize("given_", NO_ARRAYS, ids=repr)
+@pytest.mark.parametrize("given_", NO_ARRAYS, ids=lambda value: type(value).__name__)
 @pytest.mark.parametrize(("clause", "call"), REFUSED)
 def test_what_is_no_array_is_refused(clause, call, given_):
     """CORE-A1 where a sparse array is wanted, CORE-D1 where any array will do."""
