@@ -8,6 +8,7 @@ import numpy as np
 
 from ...array import SparseArray
 from ...errors import SpecError
+from ...layouts.compressed import line_of_each_slot
 from ..wire import Call
 from .mutant import Run, layout_of, mutant, with_arrays, with_operand
 
@@ -40,10 +41,12 @@ def slot_index_as_uint16(run: Run, call: Call) -> Any:
 def csr_columns_descending(run: Run, call: Call) -> Any:
     """The columns of a csr row come in descending order: the same entries, not the canonical form."""
     a = run(call)
-    if layout_of(a) != "csr":
-        return a
-    row = np.repeat(np.arange(a.shape[0]), np.diff(a["indptr"]))
-    order = np.lexsort((-a["indices"], row))
+    return _descending(a) if layout_of(a) == "csr" else a
+
+
+def _descending(a: SparseArray) -> SparseArray:
+    """csr or csc: the indices of every line from the highest to the lowest."""
+    order = np.lexsort((-a["indices"], line_of_each_slot(a["indptr"])))
     return with_arrays(a, indices=a["indices"][order], values=a.values[order])
 
 
@@ -167,11 +170,7 @@ def coo_column_by_column(run: Run, call: Call) -> Any:
 def csc_rows_descending(run: Run, call: Call) -> Any:
     """The rows of a csc column come in descending order."""
     a = run(call)
-    if layout_of(a) != "csc":
-        return a
-    column = np.repeat(np.arange(a.shape[1]), np.diff(a["indptr"]))
-    order = np.lexsort((-a["indices"], column))
-    return with_arrays(a, indices=a["indices"][order], values=a.values[order])
+    return _descending(a) if layout_of(a) == "csc" else a
 
 
 @mutant("BSR-C7", "encode")
