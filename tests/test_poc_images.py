@@ -36,7 +36,7 @@ def test_the_images_are_standardised(digits):
     expected = torch.tensor([(0 - 0.1307) / 0.3081, (1 - 0.1307) / 0.3081])
     actual = torch.stack([digits.images.min(), digits.images.max()])
 
-    torch.testing.assert_close(actual, expected, rtol=5 * 2 ** -24, atol=0)    # both constants, -, / and the expected's own rounding
+    torch.testing.assert_close(actual, expected, rtol=5 * 2 ** -24, atol=0)    # 5 roundings, one of them in expected
     assert abs(digits.images.mean().item()) < 0.01
     assert abs(digits.images.std().item() - 1) < 0.01
 
