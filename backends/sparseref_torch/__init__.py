@@ -1,6 +1,7 @@
-"""The torch backend of sparseref: every layout, sparsifier and operator of the specification, computed with torch.
+"""sparseref on torch: the backend of the specification, and the STen front end that makes existing models sparse.
 
-The modules work on torch tensors and `TorchSparse`; `backend.py` adapts them to the protocol, which speaks NumPy.
+The modules of this folder work on torch tensors and `TorchSparse`; `backend.py` adapts them to the protocol, which speaks
+NumPy.  `tensor/` is the sparse tensor: a torch.Tensor that models, optimizers and checkpoints take for an ordinary one.
 """
 
 from sparseref.errors import MissingDependency
@@ -9,3 +10,16 @@ try:
     import torch  # noqa: F401 - only to see that it is there
 except ImportError as missing:
     raise MissingDependency("torch", "the torch backend", "torch") from missing
+
+from .tensor import (
+    Record,
+    SparseTensor,
+    explain,
+    from_pattern,
+    sparse_parameter,
+    sparsify,
+    strict,
+    use_backend,
+)
+
+__all__ = ["Record", "SparseTensor", "explain", "from_pattern", "sparse_parameter", "sparsify", "strict", "use_backend"]

@@ -1,0 +1,118 @@
+"""The matmul family and convolution: every call becomes the one contraction of kernels.py."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from .. import operators
+from . import kernels, opaque, trace
+from .dispatch import computed, densely, implements, name_of
+from .operands import all_dense, dense, layouts_of
+from .sparse_tensor import SparseTensor
+
+aten = torch.ops.aten
+
+
+@implements(aten.mm.default)
+def mm(func: Any, args: Any, kwargs: Any) -> Any:
+    """a [M, K], b [K, N] -> [M, N] (MATMUL-1)."""
+    return _product(func, *args)
+
+
+@implements(aten.addmm.default)
+def addmm(func: Any, args: Any, kwargs: Any) -> Any:
+    """c, a [M, K], b [K, N] -> beta c + alpha a b [M, N]."""
+    c, a, b = args
+    product = _product(func, a, b)
+    if product is NotImplemented:
+        return NotImplemented
+    alpha, beta = kwargs.get("alpha", 1), kwargs.get("beta", 1)
+    product = product if alpha == 1 else product * alpha
+    return product if beta == 0 else product.add_(dense(c), alpha=beta)
+
+
+@implements(aten.mv.default)
+def mv(func: Any, args: Any, kwargs: Any) -> Any:
+    """a [M, K], x [K] -> [M]."""
+    a, x = args
+    product = _product(func, a, dense(x)[:, None]) if isinstance(a, SparseTensor) else NotImplemented
+    return product if product is NotImplemented else product[:, 0]
+
+
+@implements(aten.linear.default)
+def linear(func: Any, args: Any, kwargs: Any) -> Any:
+    """x [..., K], w [O, K], bias [O] or None -> [..., O] (LINEAR-1); arrives whole in inference mode."""
+    x, w, bias = (*args, None)[:3]
+    if w.dim() != 2:
+        return NotImplemented
+    product = _product(func, x.reshape(-1, x.shape[-1]), w.t())
+    if product is NotImplemented:
+        return NotImplemented
+    return (product if bias is None else product.add_(dense(bias))).reshape(*x.shape[:-1], w.shape[0])
+
+
+@implements(aten.convolution.default)
+def convolution(func: Any, args: Any, kwargs: Any) -> Any:
+    """x [B, C, H, W], w [O, C, kh, kw], bias [O] or None -> [B, O, H', W']: im2col and one contraction (CONV2D-1)."""
+    x, w, bias, stride, padding, dilation, turned, _, groups = args
+    if not isinstance(w, SparseTensor) or w.dim() != 4 or x.dim() != 4:
+        return NotImplemented
+    if turned or groups != 1:
+        return densely(func, args, kwargs, f"{groups} groups" if groups != 1 else "transposed convolution")
+    image = dense(x)
+    B, (kh, kw) = image.shape[0], w.shape[2:]
+    sides = [(image.shape[2 + i] + 2 * padding[i] - dilation[i] * (k - 1) - 1) // stride[i] + 1 for i, k in enumerate((kh, kw))]
+    columns = functional.unfold(image, (kh, kw), dilation, padding, stride)                # [B, C*kh*kw, L]
+    tokens = columns.transpose(1, 2).reshape(-1, columns.shape[1])                         # [B*L, C*kh*kw]
+    out = _product(func, tokens, SparseTensor(w.sparse, turned=True))                      # [B*L, O]
+    out = out if bias is None else out.add_(dense(bias))
+    return out.reshape(B, -1, w.shape[0]).transpose(1, 2).reshape(B, w.shape[0], *sides).contiguous()
+
+
+@implements(aten.convolution_backward.default)
+def convolution_backward(func: Any, args: Any, kwargs: Any) -> Any:
+    """Gradients of x, w and bias, all dense: torch's own kernel on the decoded weight."""
+    computed(func, args, kwargs, "decoded")
+    return func(*all_dense(args), **kwargs)
+
+
+def _product(func: Any, a: Any, b: Any) -> Any:
+    """a [M, K], b [K, N], one of them sparse at least -> dense [M, N]."""
+    if not all(_is_matrix(operand) for operand in (a, b)):
+        return NotImplemented
+    if isinstance(a, SparseTensor) and isinstance(b, SparseTensor):
+        return _both(func, a, b)
+    if isinstance(b, SparseTensor):                            # a b = a (b.T).T: b.T lies as it is stored where b is turned
+        return _contract(func, b, a, not b.turned)
+    return _contract(func, a, b.T, a.turned).T.contiguous()    # a b = ((b.T) a.T).T
+
+
+def _is_matrix(operand: Any) -> bool:
+    """True for dense matrices and for sparse ones whose shape is that of the stored matrix."""
+    if not isinstance(operand, SparseTensor):
+        return operand.dim() == 2
+    return tuple(operand.shape) == (operand.matrix[::-1] if operand.turned else operand.matrix) and len(operand.matrix) == 2
+
+
+def _contract(func: Any, a: SparseTensor, x: Tensor, turned: bool) -> Tensor:
+    """x [T, C], stored a [R, C] -> [T, R]; turned: x [T, R] -> [T, C]."""
+    sparse = a.sparse
+    if trace.is_recording() and not opaque.tracing(x):
+        kernel, reason = kernels.choose(sparse, x, turned)
+        kind, cost = ("dense", a.bits + a.numel() * 8 * x.element_size()) if kernel.name == "decoded" else ("exact", 0)
+        trace.note(name_of(func), layouts_of((x, a)), kind, kernel.name, kernel.backend, reason, cost)
+    return opaque.contract(sparse, x, turned)
+
+
+def _both(func: Any, a: SparseTensor, b: SparseTensor) -> Any:
+    """Two sparse matrices: only pairs of stored entries take part (CORE-P2, CORE-P3)."""
+    if opaque.tracing(a.sparse.values):
+        return dense(a) @ dense(b)
+    left, right = (operators.wide_pair(operand.sparse) for operand in (a, b))
+    left, right = (operators.transpose(pair) if operand.turned else pair for pair, operand in ((left, a), (right, b)))
+    computed(func, (a, b), {}, "pairs (matmul)")
+    return operators.matmul(left, right).value.to(a.dtype)

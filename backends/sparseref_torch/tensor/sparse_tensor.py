@@ -1,0 +1,208 @@
+"""SparseTensor: to torch an ordinary tensor with its true shape; inside, the arrays of a layout and nothing else."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from sparseref import Layout, SpecError
+from sparseref.dtypes import bits_of, value_dtype
+
+from ..tensors import TorchSparse
+from . import opaque, slots
+
+FIELD = "field_"
+"""The attribute that holds a field is its name with this before it: `values` alone is a method of every tensor."""
+
+
+class SparseTensor(Tensor):
+    """A sparse array as a torch.Tensor: shape, strides, dtype and device of the dense tensor, storage of the layout.
+
+    sparse: TorchSparse of a matrix (or any shape the layout takes); shape: what the tensor looks like, with as many
+    entries in the same order, e.g. [O, C, kh, kw] over the matrix [O, C*kh*kw]; turned: the tensor [C, R] is the transpose
+    of the stored matrix [R, C].
+    Errors: TENSOR-1 (shape and matrix do not belong together), TENSOR-2 (an entry is stored twice).
+    Source: STen, arXiv 2304.07613, which makes sparse tensors first-class in PyTorch.
+    """
+
+    descriptor: Layout
+    matrix: tuple[int, ...]
+    turned: bool
+
+    @staticmethod
+    def __new__(cls, sparse: TorchSparse, shape: Any = None, turned: bool = False, requires_grad: bool = False) -> SparseTensor:
+        matrix = tuple(sparse.shape)
+        shape = matrix[::-1] if shape is None and turned else tuple(matrix if shape is None else shape)
+        if math.prod(shape) != math.prod(matrix) or (turned and shape != matrix[::-1]):        # TENSOR-1
+            raise SpecError("TENSOR-1", "the shape does not fit the stored matrix.", wanted=f"as many entries as {matrix}"
+                            + (f", reversed: {matrix[::-1]}" if turned else ""), given=shape)
+        return Tensor._make_wrapper_subclass(cls, shape, strides=_strides(shape, turned), dtype=sparse.dtype,
+                                             device=sparse.values.device, requires_grad=requires_grad)
+
+    def __init__(self, sparse: TorchSparse, shape: Any = None, turned: bool = False, requires_grad: bool = False) -> None:
+        self.turned = turned
+        self._hold(sparse)
+
+    def _hold(self, sparse: TorchSparse) -> None:
+        for name in list(vars(self)):
+            if name.startswith(FIELD):
+                delattr(self, name)
+        self.descriptor, self.matrix, self.fields = sparse.layout, tuple(sparse.shape), tuple(sparse.tensors)
+        for name, tensor in sparse.tensors.items():
+            setattr(self, FIELD + name, tensor)
+
+    @property
+    def sparse(self) -> TorchSparse:
+        """The stored matrix: layout, matrix shape, and the tensor of each field."""
+        return TorchSparse(self.descriptor, self.matrix, {name: getattr(self, FIELD + name) for name in self.fields})
+
+    @property
+    def pattern(self) -> Tensor:
+        """bool [shape]: where an entry is stored."""
+        return self.shaped(slots.pattern(self.sparse))
+
+    @property
+    def nnz(self) -> int:
+        """How many entries are stored, explicit zeros too, padding not."""
+        return slots.slots_of(self.sparse).nnz
+
+    @property
+    def sparsity(self) -> float:
+        """The share of entries that are not stored."""
+        return 1 - slots.slots_of(self.sparse).density
+
+    @property
+    def bits(self) -> int:
+        """Storage in bits, indices and padding included (CORE-B1)."""
+        return sum(tensor.numel() * 8 * tensor.element_size() for tensor in self.sparse.tensors.values())
+
+    def to_dense(self, dtype: torch.dtype | None = None, *, masked_grad: bool | None = None) -> Tensor:
+        """-> dense [shape], differentiable, as torch.Tensor.to_dense."""
+        dense = _ToDense.apply(self)
+        return dense if dtype is None else dense.to(dtype)
+
+    def like(self, dense: Tensor) -> SparseTensor:
+        """dense [shape] -> a tensor with the same slots that holds its values there."""
+        return self.with_values(opaque.gather(self.sparse, self.flat(dense)))
+
+    def with_values(self, values: Tensor) -> SparseTensor:
+        """values [shape of the field `values`] -> the same entries with these values; index tensors are shared."""
+        return SparseTensor(self.sparse.with_values(values), self.shape, self.turned)
+
+    def flat(self, dense: Tensor) -> Tensor:
+        """dense [shape] -> [matrix]: as the matrix is stored."""
+        return dense.T if self.turned else dense.reshape(self.matrix)
+
+    def shaped(self, dense: Tensor) -> Tensor:
+        """dense [matrix] -> [shape]: as the tensor looks."""
+        return dense.T if self.turned else dense.reshape(self.shape)
+
+    @torch.no_grad()
+    def set_sparse_(self, other: SparseTensor) -> SparseTensor:
+        """Take other's pattern and values, of the same shape; whoever holds this tensor sees them.  Errors: TENSOR-1."""
+        if other.shape != self.shape or other.dtype != self.dtype or other.turned != self.turned:
+            raise SpecError("TENSOR-1", "the tensors differ in shape or dtype.", wanted=f"{self.dtype} {tuple(self.shape)}",
+                            given=f"{other.dtype} {tuple(other.shape)}")
+        sparse = other.sparse
+        self._hold(sparse.with_values(sparse.values.clone()))
+        torch.autograd.graph.increment_version(self)
+        return self
+
+    def set_grad_format(self, form: Any) -> SparseTensor:
+        """How gradients are stored that arrive here: "same" slots as this tensor, "dense", or any format (STen)."""
+        from .gradients import set_grad_format  # it knows formats, which know this class
+
+        return set_grad_format(self, form)
+
+    def __tensor_flatten__(self) -> tuple[list[str], Any]:
+        return [FIELD + name for name in self.fields], (self.descriptor, self.matrix, self.fields, self.turned)
+
+    @staticmethod
+    def __tensor_unflatten__(inner: dict[str, Tensor], context: Any, shape: Any, stride: Any) -> SparseTensor:
+        layout, matrix, fields, turned = context
+        sparse = TorchSparse(layout, matrix, {name: inner[FIELD + name] for name in fields})
+        return SparseTensor(sparse, tuple(shape), turned)
+
+    @classmethod
+    def __torch_function__(cls, func: Callable[..., Any], types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func in IMPLEMENTATIONS:                            # register_fwd_op_impl
+            return IMPLEMENTATIONS[func](func, args, kwargs or {})
+        with torch._C.DisableTorchFunctionSubclass():
+            return func(*args, **(kwargs or {}))
+
+    @classmethod
+    def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        return DISPATCH[0](func, args, kwargs or {})
+
+    def __repr__(self, **_: Any) -> str:                       # type: ignore[override]
+        grad = f", grad_fn={self.grad_fn}" if self.grad_fn else ", requires_grad=True" if self.requires_grad else ""
+        return (f"SparseTensor({self.descriptor}, shape={tuple(self.shape)}, dtype={self.dtype}, "
+                f"stored={self.nnz} ({1 - self.sparsity:.1%}){grad})")
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> SparseTensor:
+        if id(self) in memo:                                   # tied weights stay tied
+            return memo[id(self)]
+        if not self.is_leaf:
+            raise RuntimeError("only leaf tensors can be deep-copied; detach() this one first")
+        sparse = self.sparse
+        copy = self.with_values(sparse.values.clone())
+        memo[id(self)] = copy
+        return _as_before(copy, self.requires_grad, getattr(self, "_is_param", False), getattr(self, "grad_format", None))
+
+    def __reduce_ex__(self, protocol: Any) -> Any:
+        sparse = self.sparse
+        state = (str(self.descriptor), self.matrix, dict(sparse.tensors), tuple(self.shape), self.turned, self.requires_grad,
+                 getattr(self, "_is_param", False), getattr(self, "grad_format", None))
+        return rebuild, state
+
+
+def rebuild(layout: str, matrix: tuple[int, ...], tensors: dict[str, Tensor], shape: tuple[int, ...], turned: bool,
+            requires_grad: bool, is_parameter: bool, grad_format: Any) -> SparseTensor:
+    """What torch.save wrote -> the tensor; torch.load(weights_only=True) may call it."""
+    from sparseref.registry import parse_layout
+
+    sparse = TorchSparse(parse_layout(layout), tuple(matrix), dict(tensors))
+    return _as_before(SparseTensor(sparse, tuple(shape), turned), requires_grad, is_parameter, grad_format)
+
+
+def _as_before(tensor: SparseTensor, requires_grad: bool, is_parameter: bool, grad_format: Any) -> SparseTensor:
+    if is_parameter:
+        tensor._is_param = True                                # what nn.Parameter does to a tensor subclass
+    tensor.requires_grad_(requires_grad)
+    return tensor if grad_format is None else tensor.set_grad_format(grad_format)
+
+
+class _ToDense(torch.autograd.Function):
+    """Decoding; its gradient is the gradient of the dense tensor."""
+
+    @staticmethod
+    def forward(ctx: Any, a: SparseTensor) -> Tensor:
+        return a.shaped(opaque.to_dense(a.sparse))
+
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> Tensor:
+        return grad
+
+
+def _strides(shape: tuple[int, ...], turned: bool) -> list[int]:
+    if turned:
+        return [1, shape[0]]
+    return [math.prod(shape[axis + 1:]) for axis in range(len(shape))]
+
+
+def value_bits(dtype: torch.dtype) -> int:
+    """Bits of one value.  Errors: CORE-D1."""
+    return bits_of(value_dtype(str(dtype).removeprefix("torch.")))
+
+
+IMPLEMENTATIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
+"""torch function -> what runs instead of it; filled by register_fwd_op_impl."""
+
+DISPATCH: list[Callable[..., Any]] = []
+"""The one function that runs an aten operator; dispatch.py puts itself here, which breaks the circle of imports."""
+
+torch.serialization.add_safe_globals([SparseTensor, rebuild])

@@ -1,0 +1,127 @@
+"""Operators that arrange, copy or make tensors: the fields are shared or copied, the shape is another."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from sparseref import SpecError
+from sparseref.dtypes import DTYPES
+
+from .dispatch import computed, implements, write
+from .operands import dense, share_slots
+from .sparse_tensor import SparseTensor
+
+aten = torch.ops.aten
+
+SAME_ORDER = (aten.view.default, aten._unsafe_view.default, aten.reshape.default, aten.unsqueeze.default, aten.squeeze.default,
+              aten.squeeze.dim, aten.squeeze.dims, aten.flatten.using_ints, aten.unflatten.int, aten._reshape_alias.default)
+"""Views that leave the order of the entries alone."""
+
+
+@implements(aten.detach, aten.alias, aten.lift_fresh, aten.view_as, aten.contiguous)
+def alias(func: Any, args: Any, kwargs: Any) -> Any:
+    """[shape] -> [shape], the same memory."""
+    a = args[0]
+    return SparseTensor(a.sparse, a.shape, a.turned)
+
+
+@implements(*SAME_ORDER)
+def view(func: Any, args: Any, kwargs: Any) -> Any:
+    """[shape] -> another shape with the entries in the same order, the same memory."""
+    a = args[0]
+    shape = func(torch.empty(a.shape, device="meta"), *args[1:], **kwargs).shape
+    if shape == a.shape:
+        return alias(func, args, kwargs)
+    return NotImplemented if a.turned else SparseTensor(a.sparse, shape)
+
+
+@implements(aten.t, aten.transpose.int, aten.permute.default, aten.numpy_T, aten.adjoint, aten.mT)
+def transpose(func: Any, args: Any, kwargs: Any) -> Any:
+    """[R, C] -> [C, R], the same memory: the matrix stays as it lies."""
+    a = args[0]
+    if a.dim() != 2 or tuple(a.shape) != (a.matrix[::-1] if a.turned else a.matrix):
+        return NotImplemented
+    turned = func(torch.empty_strided(a.shape, a.stride(), device="meta"), *args[1:], **kwargs).stride() != a.stride()
+    return SparseTensor(a.sparse, a.shape[::-1], not a.turned) if turned or 1 in a.shape else alias(func, args, kwargs)
+
+
+@implements(aten.clone)
+def clone(func: Any, args: Any, kwargs: Any) -> Any:
+    """[shape] -> [shape] with values of its own."""
+    return args[0].with_values(args[0].sparse.values.clone())
+
+
+@implements(aten._to_copy)
+def to_copy(func: Any, args: Any, kwargs: Any) -> Any:
+    """[shape] -> [shape] in another dtype or on another device."""
+    a, how = args[0], {name: value for name, value in kwargs.items() if name in ("dtype", "device", "non_blocking")}
+    dtype = how.pop("dtype", None) or a.dtype
+    if str(dtype).removeprefix("torch.") not in DTYPES:
+        return NotImplemented
+    sparse = a.sparse
+    moved = {name: tensor.to(**how) if how.get("device") is not None else tensor for name, tensor in sparse.tensors.items()}
+    moved["values"] = aten._to_copy(sparse.values, dtype=dtype, **how)
+    return SparseTensor(type(sparse)(sparse.layout, sparse.shape, moved), a.shape, a.turned)
+
+
+@implements(aten.zeros_like, aten.empty_like)
+def zeros_like(func: Any, args: Any, kwargs: Any) -> Any:
+    """[shape] -> zeros [shape] with the same slots, so that an optimizer's state is as small as its parameter."""
+    a, dtype = args[0], kwargs.get("dtype")
+    if (dtype and str(dtype).removeprefix("torch.") not in DTYPES) or kwargs.get("device") not in (None, a.device):
+        return NotImplemented
+    return a.with_values(torch.zeros_like(a.sparse.values, dtype=dtype))
+
+
+@implements(aten.new_zeros, aten.new_empty, aten.new_ones, aten.new_full, aten.new_empty_strided)
+def new(func: Any, args: Any, kwargs: Any) -> Any:
+    """A dense tensor of another shape, with a's dtype and device."""
+    return func(args[0].sparse.values, *args[1:], **kwargs)
+
+
+@implements(aten.copy_)
+def copy_(func: Any, args: Any, kwargs: Any) -> Any:
+    """Into a dense tensor: decode.  Into a sparse one: its slots, or those of a sparse source, so that nothing is lost.
+
+    Errors: TENSOR-3 for a dense source with entries that have no slot.
+    """
+    target, source = args[0], args[1]
+    if not isinstance(target, SparseTensor):
+        computed(func, args, kwargs, "decode")
+        return target.copy_(dense(source))
+    if isinstance(source, SparseTensor) and source.shape == target.shape and source.turned == target.turned:
+        if share_slots(target, source):
+            return write(target, source.sparse.values)
+        return _take_over(target, source)
+    spread = dense(source).expand(target.shape)
+    inside = target.like(spread.to(target.dtype))
+    lost = int(spread.count_nonzero()) - int(inside.sparse.values.count_nonzero())
+    if lost > 0:                                                                           # TENSOR-3
+        raise SpecError("TENSOR-3", f"{lost:,} entries have no slot to go to.",
+                        wanted=f"zeros where {target.descriptor} of shape {tuple(target.shape)} stores nothing",
+                        given="dense values", fix="sparsify(dense, format) makes a new pattern; "
+                        "target.copy_(target.like(dense)) drops them")
+    return write(target, inside.sparse.values)
+
+
+def _take_over(target: SparseTensor, source: SparseTensor) -> SparseTensor:
+    """The pattern and the values of the source, in the target's dtype and on its device."""
+    here = source.to(dtype=target.dtype, device=target.device)
+    sparse = here.sparse
+    target._hold(sparse.with_values(sparse.values.clone()) if here is source else sparse)
+    return target
+
+
+@implements(aten.equal)
+def equal(func: Any, args: Any, kwargs: Any) -> Any:
+    """True where both have one shape and the same entries, a structural zero being 0."""
+    computed(func, args, kwargs, "decode")
+    return torch.equal(dense(args[0]), dense(args[1]))
+
+
+@implements(aten.is_same_size)
+def is_same_size(func: Any, args: Any, kwargs: Any) -> Any:
+    return args[0].shape == args[1].shape
+
