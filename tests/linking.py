@@ -2,6 +2,7 @@
 
 import ast
 import re
+import tomllib
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -13,6 +14,9 @@ ID = re.compile(r"\b[A-Z]{2}[A-Z0-9]*-[A-Z]?[0-9]+\b")
 
 KIT_GROUPS = ("kit", "wire")
 """Their clauses bind the kit and its workers, so their code is sparseref/conformance."""
+
+FRONT_END = "backends/sparseref_torch/clauses.toml"
+"""Clauses that bind one package alone: the errors of the STen front end."""
 
 NO_CLAUSES = {"UTF-8": "an encoding", "DIAGB-1": "a third party's clause", "DIAGB-2": "a third party's clause",
               "NMG-C44": "the command line guesses what was meant", "NM-C99": "a clause that is withdrawn, in a test"}
@@ -44,7 +48,7 @@ class Links:
     def unknown(self):
         """"id: places" of what is named and is no clause."""
         return [f"{name}: {', '.join(places)}" for name, places in sorted(self.anywhere.items())
-                if name not in self.clauses and name not in NO_CLAUSES]
+                if name not in self.clauses and name not in NO_CLAUSES and name not in front_end()]
 
     def idle_exceptions(self):
         """Exceptions that nothing needs any more."""
@@ -67,6 +71,11 @@ def links():
                  collected((name, vector) for kind, name, vector in vectors if kind == "negative"),
                  collected((name, f"{place}:{function}") for place, text in texts.items()
                            for function, name in properties_in(text)))
+
+
+def front_end():
+    """id -> clause of the STen front end, whose errors carry these ids."""
+    return {clause["id"]: clause for clause in tomllib.loads((ROOT / FRONT_END).read_text(encoding="utf-8"))["clause"]}
 
 
 def collected(pairs):
