@@ -1,1 +1,1 @@
-"""Tasks for the proof of concept, one a file, and the real data that they take."""
+"""The tasks that come with sparseref, one a file: each defines load_model, train_batches and evaluate (task.py)."""

@@ -6,7 +6,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from sparseref_torch.poc.tasks.images import Images, load_digits, split
+from sparseref_torch.poc.data.digits import Images, load_digits, split
 
 import sparseref as sr
 

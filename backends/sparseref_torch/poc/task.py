@@ -1,0 +1,98 @@
+"""What `sparseref poc` asks of a task: three functions in a Python file, and a few more that it may define."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+import pkgutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+from torch import Tensor, nn
+from torch.nn import functional
+
+from sparseref import SpecError
+
+from . import tasks
+
+NEEDED = ("load_model", "train_batches", "evaluate")
+Batch = Any
+"""What a model is called with: a dict by keyword, a tuple or list by position, anything else as it is."""
+
+
+@dataclass(frozen=True)
+class Task:
+    """A trained model, what to train it on, and how good it is.
+
+    load_model() -> the dense model with its trained weights, the same at each call
+    train_batches(seed) -> batches without end, in an order that the seed decides; none of what `evaluate` looks at
+    evaluate(model) -> a number, larger is better, or (number, standard error)
+
+    Optional in the file, with these defaults:
+    loss(model, teacher, batch) -> what training minimises; default: mean squared distance of the outputs from those of the
+        dense teacher, so that no labels are needed
+    PRUNE: name patterns of the weights to make sparse; default: those of every Linear and of every Conv2d without groups
+    example() -> the batch whose latency is measured; default: the first training batch
+    METRIC: what evaluate's number is called; default "score"
+    """
+
+    name: str
+    load_model: Callable[[], nn.Module]
+    train_batches: Callable[[int], Iterable[Batch]]
+    evaluate: Callable[[nn.Module], float | tuple[float, float]]
+    loss: Callable[[nn.Module, nn.Module, Batch], Tensor]
+    prune: tuple[str, ...] | None
+    example: Callable[[], Batch]
+    metric: str
+
+
+def load_task(named: str) -> Task:
+    """A built-in task's name such as "minilm-bbc", or the path of a Python file -> the Task.  Errors: POC-1."""
+    known = built_in()
+    module = importlib.import_module(known[named]) if named in known else _from_file(named, known)
+    missing = [name for name in NEEDED if not callable(getattr(module, name, None))]
+    if missing:                                                                            # POC-1
+        raise SpecError("POC-1", f"{named} does not define {', '.join(missing)}.", wanted="the functions " + ", ".join(NEEDED),
+                        given=", ".join(name for name in vars(module) if not name.startswith("_")) or "nothing",
+                        fix="`sparseref poc --help` shows a whole file of 20 lines")
+    prune = getattr(module, "PRUNE", None)
+    return Task(named if named in known else Path(named).stem, module.load_model, module.train_batches, module.evaluate,
+                getattr(module, "loss", imitate), (prune,) if isinstance(prune, str) else prune and tuple(prune),
+                getattr(module, "example", lambda: next(iter(module.train_batches(0)))), getattr(module, "METRIC", "score"))
+
+
+def built_in() -> dict[str, str]:
+    """Name -> module of every task that comes with sparseref."""
+    return {name.replace("_", "-"): f"{tasks.__name__}.{name}" for _, name, _ in pkgutil.iter_modules(tasks.__path__)}
+
+
+def call(model: nn.Module, batch: Batch) -> Any:
+    """model, batch -> the model's output."""
+    if isinstance(batch, dict):
+        return model(**batch)
+    return model(*batch) if isinstance(batch, tuple | list) else model(batch)
+
+
+def imitate(model: nn.Module, teacher: nn.Module, batch: Batch) -> Tensor:
+    """The mean squared distance between what the model and the dense teacher give for a batch."""
+    return functional.mse_loss(first_tensor(call(model, batch)), first_tensor(call(teacher, batch)).detach())
+
+
+def first_tensor(output: Any) -> Tensor:
+    """A tensor, a tuple or a Hugging Face output -> its first tensor."""
+    return output if isinstance(output, Tensor) else output[0]
+
+
+def _from_file(path: str, known: dict[str, str]) -> ModuleType:
+    if not Path(path).is_file():                                                           # POC-1
+        raise SpecError("POC-1", f"there is no task {path!r}.", wanted=f"{', '.join(known)}, or the path of a Python file",
+                        given=path)
+    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
+    if spec is None or spec.loader is None:                                                # POC-1
+        raise SpecError("POC-1", f"{path} is no Python file.", wanted="a file that ends in .py", given=path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
