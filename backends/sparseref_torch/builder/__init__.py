@@ -1,0 +1,5 @@
+"""The builder: which tensors of an existing model are stored how, and operators for formats of one's own (STen)."""
+
+from .selector import Selector, is_turned
+
+__all__ = ["Selector", "is_turned"]
