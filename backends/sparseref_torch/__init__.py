@@ -11,6 +11,7 @@ try:
 except ImportError as missing:
     raise MissingDependency("torch", "the torch backend", "torch") from missing
 
+from .builder import Selector, is_turned
 from .tensor import (
     Record,
     SparseTensor,
@@ -22,4 +23,15 @@ from .tensor import (
     use_backend,
 )
 
-__all__ = ["Record", "SparseTensor", "explain", "from_pattern", "sparse_parameter", "sparsify", "strict", "use_backend"]
+__all__ = [
+    "Record",
+    "Selector",
+    "SparseTensor",
+    "explain",
+    "from_pattern",
+    "is_turned",
+    "sparse_parameter",
+    "sparsify",
+    "strict",
+    "use_backend",
+]
