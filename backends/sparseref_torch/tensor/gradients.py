@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from torch import Tensor
 
 from sparseref import SpecError
 
+from ..tensors import TorchSparse
 from .make import sparsify
-from .sparse_tensor import SparseTensor
+from .sparse_tensor import FIELD, SparseTensor
 
 
 def set_grad_format(parameter: SparseTensor, form: str | None) -> SparseTensor:
@@ -25,12 +28,15 @@ def set_grad_format(parameter: SparseTensor, form: str | None) -> SparseTensor:
         handle.remove()
     parameter.grad_format = form                               # type: ignore[attr-defined]
     if form not in (None, "dense") and parameter.requires_grad:
-        parameter.grad_hook = parameter.register_hook(lambda grad: stored_as(parameter, grad, form))  # type: ignore[attr-defined]
+        held = vars(parameter)                                 # model.half() swaps the dict into the tensor that stays
+        parameter.grad_hook = parameter.register_hook(lambda grad: stored_as(held, grad, form))  # type: ignore[attr-defined]
     return parameter
 
 
-def stored_as(parameter: SparseTensor, grad: Tensor, form: str) -> Tensor:
-    """grad [shape] -> [shape] in the form."""
-    if form == "same":
-        return parameter.detach().like(grad.to_dense() if isinstance(grad, SparseTensor) else grad)
-    return sparsify(grad.to_dense() if isinstance(grad, SparseTensor) else grad, form)
+def stored_as(held: dict[str, Any], grad: Tensor, form: str) -> Tensor:
+    """What a parameter holds, grad [shape] -> [shape] in the form."""
+    dense = grad.to_dense() if isinstance(grad, SparseTensor) else grad
+    if form != "same":
+        return sparsify(dense, form)
+    sparse = TorchSparse(held["descriptor"], held["matrix"], {name: held[FIELD + name] for name in held["fields"]})
+    return SparseTensor(sparse, dense.shape, held["turned"]).like(dense)

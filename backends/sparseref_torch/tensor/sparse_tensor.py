@@ -32,6 +32,7 @@ class SparseTensor(Tensor):
     descriptor: Layout
     matrix: tuple[int, ...]
     turned: bool
+    grad_format: str | None
 
     @staticmethod
     def __new__(cls, sparse: TorchSparse, shape: Any = None, turned: bool = False, requires_grad: bool = False) -> SparseTensor:
@@ -117,6 +118,18 @@ class SparseTensor(Tensor):
         from .gradients import set_grad_format  # it knows formats, which know this class
 
         return set_grad_format(self, form)
+
+    def requires_grad_(self, requires_grad: bool = True) -> SparseTensor:
+        """As torch.Tensor's; a copy that model.to(...) makes of a parameter takes up the parameter's gradient format here."""
+        super().requires_grad_(requires_grad)
+        waiting = requires_grad and "grad_hook" not in vars(self) and getattr(self, "grad_format", None) is not None
+        return self.set_grad_format(self.grad_format) if waiting else self
+
+    def alike(self, other: SparseTensor) -> SparseTensor:
+        """-> self, with the gradient format of `other`, of which it is a view or a copy."""
+        if getattr(other, "grad_format", None) is not None:
+            self.grad_format = other.grad_format
+        return self
 
     def __tensor_flatten__(self) -> tuple[list[str], Any]:
         return [FIELD + name for name in self.fields], (self.descriptor, self.matrix, self.fields, self.turned)

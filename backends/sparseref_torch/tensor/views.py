@@ -24,7 +24,7 @@ SAME_ORDER = (aten.view.default, aten._unsafe_view.default, aten.reshape.default
 def alias(func: Any, args: Any, kwargs: Any) -> Any:
     """[shape] -> [shape], the same memory."""
     a = args[0]
-    return SparseTensor(a.sparse, a.shape, a.turned)
+    return SparseTensor(a.sparse, a.shape, a.turned).alike(a)
 
 
 @implements(*SAME_ORDER)
@@ -63,7 +63,7 @@ def to_copy(func: Any, args: Any, kwargs: Any) -> Any:
     sparse = a.sparse
     moved = {name: tensor.to(**how) if how.get("device") is not None else tensor for name, tensor in sparse.tensors.items()}
     moved["values"] = aten._to_copy(sparse.values, dtype=dtype, **how)
-    return SparseTensor(type(sparse)(sparse.layout, sparse.shape, moved), a.shape, a.turned)
+    return SparseTensor(type(sparse)(sparse.layout, sparse.shape, moved), a.shape, a.turned).alike(a)
 
 
 @implements(aten.zeros_like, aten.empty_like)
