@@ -6,37 +6,75 @@ from typing import Any
 
 from torch import Tensor
 
-from sparseref import SpecError
+from sparseref import Layout, OutputFormat, SpecError
+from sparseref.registry import parse_layout, parse_sparsifier
 
 from ..tensors import TorchSparse
-from .make import sparsify
+from .make import parse, sparsify
 from .sparse_tensor import FIELD, SparseTensor
 
 
-def set_grad_format(parameter: SparseTensor, form: str | None) -> SparseTensor:
-    """parameter [shape], form: "same" slots as the parameter, "dense", a format such as "csr:0.9", None: as it comes.
+def set_grad_format(parameter: SparseTensor, form: Any) -> SparseTensor:
+    """parameter [shape], form: "same" slots as the parameter, "dense", any format (four parts too), None: as it comes.
 
     Autograd computes the gradient densely; a hook brings it into its form before it is added to `.grad`, so that what is
-    kept, clipped and sent to other processes is as small as the form says.
+    kept, clipped and sent to other processes is as small as the form says.  Further gradients, until `.grad` is cleared,
+    are added up in the slots that the first one chose.
     Errors: TENSOR-4 for an unknown form, CORE-L1 and those of the format.
     """
-    if form is not None and not isinstance(form, str):
-        raise SpecError("TENSOR-4", "this is no gradient format.", wanted='"same", "dense", a format such as "csr:0.9", None',
-                        given=repr(form))
+    plain = as_plain(form)
     handle = vars(parameter).pop("grad_hook", None)
     if handle is not None:
         handle.remove()
-    parameter.grad_format = form                               # type: ignore[attr-defined]
-    if form not in (None, "dense") and parameter.requires_grad:
+    parameter.grad_format = plain
+    if plain not in (None, "dense") and parameter.requires_grad:
         held = vars(parameter)                                 # model.half() swaps the dict into the tensor that stays
-        parameter.grad_hook = parameter.register_hook(lambda grad: stored_as(held, grad, form))  # type: ignore[attr-defined]
+        parameter.grad_hook = parameter.register_hook(lambda grad: stored_as(held, grad, plain))  # type: ignore[attr-defined]
     return parameter
 
 
-def stored_as(held: dict[str, Any], grad: Tensor, form: str) -> Tensor:
+def as_plain(form: Any) -> Any:
+    """A form -> the same in strings where strings say all of it, so that weights_only loading takes it.
+
+    Errors: TENSOR-4, CORE-L1, those of the format.
+    """
+    if form in (None, "same", "dense"):
+        return form
+    if isinstance(form, str):
+        parse(form)
+        return form
+    if isinstance(form, tuple) and len(form) == 4:             # as this function wrote it
+        form = as_format(form)
+    if isinstance(form, OutputFormat):
+        parts: tuple[Any, ...] = (form.inline, form.temporary, form.external, form.final)
+    elif isinstance(form, tuple) and len(form) == 2:
+        parts = parse(form)
+    else:                                                                                  # TENSOR-4
+        raise SpecError("TENSOR-4", "this is no gradient format.", given=repr(form),
+                        wanted='"same", "dense", a format such as "csr:0.9", a pair, an OutputFormat, None')
+    return tuple(map(str, parts)) if all(map(_is_said_by_its_string, parts)) else form
+
+
+def as_format(plain: Any) -> Any:
+    """What `as_plain` gave -> a format that `sparsify` takes."""
+    if isinstance(plain, tuple) and len(plain) == 4:
+        inline, temporary, external, final = plain
+        return OutputFormat(parse_sparsifier(inline), parse_layout(temporary), parse_sparsifier(external), parse_layout(final))
+    return plain
+
+
+def _is_said_by_its_string(part: Any) -> bool:
+    """False for what is not registered, or holds an array, as same-pattern does."""
+    try:
+        return part == (parse_layout if isinstance(part, Layout) else parse_sparsifier)(str(part))
+    except SpecError:
+        return False
+
+
+def stored_as(held: dict[str, Any], grad: Tensor, form: Any) -> Tensor:
     """What a parameter holds, grad [shape] -> [shape] in the form."""
     dense = grad.to_dense() if isinstance(grad, SparseTensor) else grad
     if form != "same":
-        return sparsify(dense, form)
+        return sparsify(dense, as_format(form), turned=held["turned"])
     sparse = TorchSparse(held["descriptor"], held["matrix"], {name: held[FIELD + name] for name in held["fields"]})
     return SparseTensor(sparse, dense.shape, held["turned"]).like(dense)
