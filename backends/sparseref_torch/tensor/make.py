@@ -11,22 +11,22 @@ import torch
 from torch import Tensor
 
 import sparseref as sr
-from sparseref import Dense, KeepAll, Layout, OutputFormat, Sparsifier, SpecError
+from sparseref import Dense, KeepAll, Layout, Masked, OutputFormat, Sparsifier, SpecError
 from sparseref.formats import parse_format
 from sparseref.registry import parse_layout
 from sparseref.sparsifiers import own_sparsifier
 
-from ..decoding import pair_of
 from ..encoding import encode
 from ..positions import LAYOUTS
 from ..selection import SPARSIFIERS, select
 from ..tensors import TorchSparse, to_numpy, to_torch
+from . import slots
 from .sparse_tensor import SparseTensor
 
 Format = str | tuple[str | Sparsifier, str | Layout] | OutputFormat
 """A short string, (sparsifier, layout), or STen's four parts."""
 
-IMPLEMENTATIONS: list[Callable[[Sparsifier, Layout, Tensor], TorchSparse | None]] = []
+IMPLEMENTATIONS: list[Callable[[Sparsifier, Layout, Tensor | TorchSparse], TorchSparse | None]] = []
 """What may place a matrix instead of the general rules; filled by register_sparsifier_implementation."""
 
 
@@ -47,40 +47,45 @@ def sparsify(dense: Tensor, form: Format, scores: Tensor | None = None, rng: np.
     Of a sparse tensor an unstructured sparsifier keeps only what is stored (SPF-6).
     Errors: those of the sparsifier and the layout; SPF-5 without a generator where chance decides.
     """
-    pattern = None
-    if isinstance(dense, SparseTensor):
-        pattern, dense = as_matrix(dense.pattern, turned), dense.detach().to_dense()
-    matrix = as_matrix(dense, turned)
+    given = _given(dense, turned)
     ranked = None if scores is None else as_matrix(scores, turned)
     if isinstance(form, OutputFormat):
-        matrix, pattern = _temporary(matrix, pattern, form, ranked, rng)                   # FMT-1
-        sparsifier, layout = form.external, form.final
+        given, sparsifier, layout = _temporary(given, form, ranked, rng), form.external, form.final        # FMT-1
     else:
         sparsifier, layout = parse(form)
-    if ranked is None and pattern is None:
-        for implementation in IMPLEMENTATIONS:
-            placed = implementation(sparsifier, layout, matrix)
-            if placed is not None:
-                return SparseTensor(placed, dense.shape, turned)
-    chosen = _among(pattern, choose(matrix, sparsifier, ranked, rng), sparsifier)
-    return _placed(dense, matrix, layout, chosen, turned)
+    for implementation in IMPLEMENTATIONS if ranked is None else ():
+        placed = implementation(sparsifier, layout, given)
+        if placed is not None:
+            return _apart(placed, dense, turned)
+    matrix, chosen = _chosen(given, sparsifier, ranked, rng)
+    return _apart(_encoded(matrix, layout, chosen), dense, turned)
 
 
-def _temporary(matrix: Tensor, pattern: Tensor | None, form: OutputFormat, scores: Tensor | None,
-               rng: np.random.Generator | None) -> tuple[Tensor, Tensor | None]:
-    """matrix [R, C], pattern bool [R, C] or None: all -> what the external sparsifier sees of the temporary (FMT-1)."""
+def _given(dense: Tensor, turned: bool) -> Tensor | TorchSparse:
+    """dense or sparse [shape] -> its matrix [R, C], sparse where it is."""
+    if not isinstance(dense, SparseTensor):
+        return as_matrix(dense, turned)
+    values, pattern = as_matrix(dense.detach().to_dense(), turned), as_matrix(dense.pattern, turned)
+    return dense.sparse if dense.matrix == values.shape and dense.turned == turned else encode(values, Masked(), pattern)
+
+
+def _temporary(given: Tensor | TorchSparse, form: OutputFormat, scores: Tensor | None,
+               rng: np.random.Generator | None) -> Tensor | TorchSparse:
+    """A matrix [R, C] -> what the external sparsifier sees of it: all entries, or those that the inline one wrote (FMT-1)."""
     if isinstance(form.inline, KeepAll) and isinstance(form.temporary, Dense):             # a dense temporary stores zeros
-        return matrix, None
-    chosen = _among(pattern, choose(matrix, form.inline, scores, rng), form.inline)
-    if isinstance(form.temporary, Dense):
-        return matrix.where(chosen, 0), None
-    written = pair_of(_encoded(matrix, form.temporary, chosen))
-    return written.value, written.stored
+        return slots.decoded(given) if isinstance(given, TorchSparse) else given
+    matrix, chosen = _chosen(given, form.inline, scores, rng)
+    return matrix.where(chosen, 0) if isinstance(form.temporary, Dense) else _encoded(matrix, form.temporary, chosen)
 
 
-def _among(pattern: Tensor | None, chosen: Tensor, sparsifier: Sparsifier) -> Tensor:
-    """What an unstructured sparsifier chose of a sparse matrix is stored in it (SPF-6)."""
-    return chosen if pattern is None or sparsifier.structured else chosen & pattern
+def _chosen(given: Tensor | TorchSparse, sparsifier: Sparsifier, scores: Tensor | None,
+            rng: np.random.Generator | None) -> tuple[Tensor, Tensor]:
+    """A matrix -> dense [R, C], pattern [R, C]; an unstructured sparsifier keeps only what is stored (SPF-6)."""
+    if not isinstance(given, TorchSparse):
+        return given, choose(given, sparsifier, scores, rng)
+    matrix = slots.decoded(given)
+    chosen = choose(matrix, sparsifier, scores, rng)
+    return matrix, chosen if sparsifier.structured else chosen & slots.pattern(given)
 
 
 @torch.no_grad()
@@ -89,7 +94,8 @@ def from_pattern(dense: Tensor, layout: str | Layout, pattern: Tensor, turned: b
     if pattern.dtype != torch.bool or pattern.shape != dense.shape:                        # CORE-E1
         raise SpecError("CORE-E1", "the pattern does not fit the tensor.", wanted=f"torch.bool {tuple(dense.shape)}",
                         given=f"{pattern.dtype} {tuple(pattern.shape)}", fix="e.g. pattern = dense != 0")
-    return _placed(dense, as_matrix(dense, turned), parse_layout(layout), as_matrix(pattern, turned), turned)
+    sparse = _encoded(as_matrix(dense, turned), parse_layout(layout), as_matrix(pattern, turned))
+    return _apart(sparse, dense, turned)
 
 
 def choose(matrix: Tensor, sparsifier: Sparsifier, scores: Tensor | None = None,
@@ -114,10 +120,12 @@ def as_matrix(dense: Tensor, turned: bool = False) -> Tensor:
     return dense.reshape(dense.shape[0], math.prod(dense.shape[1:])) if dense.dim() > 2 else dense.contiguous()
 
 
-def _placed(dense: Tensor, matrix: Tensor, layout: Layout, pattern: Tensor, turned: bool) -> SparseTensor:
-    sparse = _encoded(matrix, layout, pattern)
-    if any(tensor.untyped_storage().data_ptr() == dense.untyped_storage().data_ptr() for tensor in sparse.tensors.values()):
-        sparse = TorchSparse(layout, sparse.shape, {name: tensor.clone() for name, tensor in sparse.tensors.items()})
+def _apart(sparse: TorchSparse, dense: Tensor, turned: bool) -> SparseTensor:
+    """A matrix made of dense [shape] -> SparseTensor [shape] that shares no memory with it."""
+    parts = dense.sparse.tensors.values() if isinstance(dense, SparseTensor) else (dense,)
+    taken = {part.untyped_storage().data_ptr() for part in parts}
+    if any(tensor.untyped_storage().data_ptr() in taken for tensor in sparse.tensors.values()):
+        sparse = TorchSparse(sparse.layout, sparse.shape, {name: tensor.clone() for name, tensor in sparse.tensors.items()})
     return SparseTensor(sparse, dense.shape, turned)
 
 
