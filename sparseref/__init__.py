@@ -1,5 +1,8 @@
 """sparseref: the executable specification of sparsity for neural networks."""
 
+from importlib import import_module as _import_module
+from types import ModuleType as _ModuleType
+
 from . import layouts as _layouts
 from . import operators as _operators
 from . import registry
@@ -69,3 +72,10 @@ __all__ = [
     "multiply", "parse_format", "parse_layout", "parse_sparsifier", "registry", "relu", "run", "same_array", "same_bits",
     "scale", "select", "short_format", "sparsify", "sum", "to_dense", "transpose", "validate", "wanda",
 ]
+
+
+def __getattr__(name: str) -> _ModuleType:
+    """`sparseref.files` is imported where it is used, since its own imports would slow every start."""
+    if name == "files":
+        return _import_module(".files", __name__)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -10,10 +10,11 @@ import pytest
 PACKAGE = Path(__file__).parent.parent / "sparseref"
 FILES = sorted(PACKAGE.rglob("*.py"))
 LOWER = {                                                      # folder -> what stands above it
-    "layouts": ("sparsifiers", "operators", "dispatch", "reference", "conformance", "render", "demo", "cli", "card"),
-    "sparsifiers": ("operators", "dispatch", "reference", "conformance", "render", "demo", "cli", "card"),
-    "operators": ("dispatch", "reference", "conformance", "render", "demo", "cli", "card"),
-    "": ("conformance", "render", "demo", "card"),
+    "layouts": ("sparsifiers", "operators", "dispatch", "reference", "files", "conformance", "render", "demo", "cli", "card"),
+    "sparsifiers": ("operators", "dispatch", "reference", "files", "conformance", "render", "demo", "cli", "card"),
+    "operators": ("dispatch", "reference", "files", "conformance", "render", "demo", "cli", "card"),
+    "files": ("operators", "dispatch", "reference", "conformance", "render", "demo", "cli", "card"),
+    "": ("files", "conformance", "render", "demo", "card"),
 }
 TOP = ("__main__.py", "cli.py", "card.py")
 

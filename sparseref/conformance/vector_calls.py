@@ -308,7 +308,7 @@ def _filled(command: str) -> str:
 @reference_call
 def known_failures(text: str) -> tuple[Any, ...]:
     """(case, reason) of each entry of a list of known failures."""
-    return _with_file(text, lambda path: tuple((entry.case, entry.reason) for entry in read_known(path)))
+    return with_file(text.encode(), lambda path: tuple((entry.case, entry.reason) for entry in read_known(path)))
 
 
 @reference_call
@@ -324,11 +324,12 @@ def report_backend(text: str) -> str:
     """A report that is read back -> the backend it is about."""
     from .report.results import read_json
 
-    return _with_file(text, lambda path: read_json(path).backend)
+    return with_file(text.encode(), lambda path: read_json(path).backend)
 
 
-def _with_file(text: str, read: Callable[[Path], Any]) -> Any:
+def with_file(content: bytes, read: Callable[[Path], Any]) -> Any:
+    """What `read` gives for the path of a file that holds this."""
     with TemporaryDirectory() as place:
         path = Path(place) / "given"
-        path.write_text(text, encoding="utf-8")
+        path.write_bytes(content)
         return read(path)

@@ -22,6 +22,7 @@ from ..operators.base import Rounding
 from ..reference import Reference
 from ..registry import get_operator, operators
 from ..spec import folder
+from . import file_calls  # noqa: F401 - it adds its calls
 from .vector_calls import REFERENCE_CALLS
 from .wire import Call, from_json, to_json
 
