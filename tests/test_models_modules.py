@@ -1,9 +1,13 @@
 """torch's own modules with sparse weights: what they share with every model, and the ones that call fused kernels."""
 
+from itertools import product
+
 import pytest
 import torch
 from sparseref_torch import SparseTensor, sparse_parameter, sparsify
+from sparseref_torch.tensor import convolutions
 from torch import nn
+from torch.nn import functional
 
 
 def sparse_linear(form="csr:0.75"):
@@ -31,3 +35,31 @@ def test_an_unfrozen_weight_turns_its_gradient_once():
 
     assert isinstance(model.weight.grad, SparseTensor)
     assert len(model.weight._backward_hooks) == 1
+
+
+@pytest.mark.parametrize("form", ["csr:0.9", "masked:0.5"])
+@pytest.mark.parametrize("sides", [1, 2, 3], ids=["conv1d", "conv2d", "conv3d"])
+def test_a_convolution_is_exact_on_integers(sides, form):
+    """CONV2D-1 in one to three dimensions: whole numbers leave no rounding, so every bit is decided."""
+    convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[sides - 1]
+    generator = torch.Generator().manual_seed(0)
+    for kernel, stride, padding, dilation, batch in product((1, 2, 3), (1, 2), (0, 2), (1, 2), (0, 1, 3)):
+        weight = sparsify(torch.randint(-3, 4, (8, 6) + (kernel,) * sides, generator=generator).double(), form)
+        x = torch.randint(-3, 4, (batch, 6) + (7,) * sides, generator=generator).double()
+        bias = torch.arange(8.0, dtype=torch.double)
+        expected = convolve(x, weight.to_dense(), bias, stride, padding, dilation)
+        actual = convolve(x, weight, bias, stride, padding, dilation)
+
+        assert torch.equal(expected, actual)
+        assert actual.is_contiguous()
+
+
+def test_a_large_batch_is_convolved_in_parts(monkeypatch):
+    """So that the columns stay in the cache; the parts are put together in order."""
+    monkeypatch.setattr(convolutions, "COLUMN_ENTRIES", 1)
+    weight = sparsify(torch.randint(-3, 4, (8, 6, 3, 3)).float(), "csr:0.9")
+    x = torch.randint(-3, 4, (5, 6, 9, 9)).float()
+    expected = functional.conv2d(x, weight.to_dense())
+    actual = functional.conv2d(x, weight)
+
+    assert torch.equal(expected, actual)

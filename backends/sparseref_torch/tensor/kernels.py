@@ -51,13 +51,13 @@ class ByLines(Kernel):
         if not x.is_floating_point():
             return f"it adds floating-point numbers, not {x.dtype}"
         density = slots_of(a).density
-        if density > self.most_dense and _finite(x):
+        if density > self.most_dense and finite(x):
             return f"at density {density:.2f} the dense product is faster"
         return None
 
     def run(self, a: TorchSparse, x: Tensor, turned: bool) -> Tensor:
         lines = slots_of(a).lines(turned)
-        return lines.times(wide(a.values), wide(x).T.contiguous()).T.to(x.dtype).contiguous()
+        return lines.times(wide(a.values), wide(x).T.contiguous()).T.to(x.dtype)
 
 
 class Decoded(Kernel):
@@ -66,7 +66,7 @@ class Decoded(Kernel):
     name, backend = "decoded", "torch"
 
     def declines(self, a: TorchSparse, x: Tensor, turned: bool) -> str | None:
-        return None if _finite(x) else "a structural zero would meet NaN or infinity (CORE-P2)"
+        return None if finite(x) else "a structural zero would meet NaN or infinity (CORE-P2)"
 
     def run(self, a: TorchSparse, x: Tensor, turned: bool) -> Tensor:
         dense = decoded(a, keep=True)
@@ -126,6 +126,6 @@ def contract(a: TorchSparse, x: Tensor, turned: bool) -> Tensor:
     return choose(a, x, turned)[0].run(a, x, turned)
 
 
-def _finite(x: Tensor) -> bool:
+def finite(x: Tensor) -> bool:
     """False where a value is NaN or infinite, or where the sum overflows, which only costs the faster kernel."""
     return not x.is_floating_point() or bool(torch.isfinite(x.sum(dtype=torch.float32 if x.element_size() < 4 else None)))

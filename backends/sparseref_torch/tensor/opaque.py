@@ -86,7 +86,7 @@ def _(fields: Any, layout: Any, names: Any, matrix: Any, dense: Tensor) -> Tenso
 @torch.library.custom_op("sparseref::contract", mutates_args=(),
                          schema="(Tensor[] fields, str layout, str[] names, int[] matrix, Tensor x, bool turned) -> Tensor")
 def _contract(fields: list[Tensor], layout: str, names: list[str], matrix: list[int], x: Tensor, turned: bool) -> Tensor:
-    return kernels.contract(_sparse(fields, layout, names, matrix), x, turned)
+    return kernels.contract(_sparse(fields, layout, names, matrix), x, turned).contiguous()
 
 
 @_contract.register_fake

@@ -17,6 +17,11 @@ def dense(a: Any) -> Any:
     return a.shaped(opaque.to_dense(a.sparse)) if isinstance(a, SparseTensor) else a
 
 
+def kept(a: SparseTensor) -> Tensor:
+    """a -> dense [shape], decoded once for as long as its values stay what they are; not to be written to."""
+    return a.shaped(slots.decoded(a.sparse, keep=True))
+
+
 def all_dense(operands: Any) -> Any:
     """A nest of operands -> the same with every sparse tensor decoded."""
     return tree_map_only(SparseTensor, dense, operands)

@@ -1,4 +1,4 @@
-"""The matmul family and convolution: every call becomes the one contraction of kernels.py."""
+"""The matmul family: every call becomes the one contraction of kernels.py."""
 
 from __future__ import annotations
 
@@ -6,12 +6,11 @@ from typing import Any
 
 import torch
 from torch import Tensor
-from torch.nn import functional
 
 from .. import operators
 from . import kernels, opaque, trace
-from .dispatch import computed, densely, implements, name_of
-from .operands import all_dense, dense, layouts_of
+from .dispatch import computed, implements, name_of
+from .operands import dense, layouts_of
 from .sparse_tensor import SparseTensor
 
 aten = torch.ops.aten
@@ -55,31 +54,6 @@ def linear(func: Any, args: Any, kwargs: Any) -> Any:
     return (product if bias is None else product.add_(dense(bias))).reshape(*x.shape[:-1], w.shape[0])
 
 
-@implements(aten.convolution.default)
-def convolution(func: Any, args: Any, kwargs: Any) -> Any:
-    """x [B, C, H, W], w [O, C, kh, kw], bias [O] or None -> [B, O, H', W']: im2col and one contraction (CONV2D-1)."""
-    x, w, bias, stride, padding, dilation, turned, _, groups = args
-    if not isinstance(w, SparseTensor) or w.dim() != 4 or x.dim() != 4:
-        return NotImplemented
-    if turned or groups != 1:
-        return densely(func, args, kwargs, f"{groups} groups" if groups != 1 else "transposed convolution")
-    image = dense(x)
-    B, (kh, kw) = image.shape[0], w.shape[2:]
-    sides = [(image.shape[2 + i] + 2 * padding[i] - dilation[i] * (k - 1) - 1) // stride[i] + 1 for i, k in enumerate((kh, kw))]
-    columns = functional.unfold(image, (kh, kw), dilation, padding, stride)                # [B, C*kh*kw, L]
-    tokens = columns.transpose(1, 2).reshape(-1, columns.shape[1])                         # [B*L, C*kh*kw]
-    out = _product(func, tokens, SparseTensor(w.sparse, turned=True))                      # [B*L, O]
-    out = out if bias is None else out.add_(dense(bias))
-    return out.reshape(B, -1, w.shape[0]).transpose(1, 2).reshape(B, w.shape[0], *sides).contiguous()
-
-
-@implements(aten.convolution_backward.default)
-def convolution_backward(func: Any, args: Any, kwargs: Any) -> Any:
-    """Gradients of x, w and bias, all dense: torch's own kernel on the decoded weight."""
-    computed(func, args, kwargs, "decoded")
-    return func(*all_dense(args), **kwargs)
-
-
 def _product(func: Any, a: Any, b: Any) -> Any:
     """a [M, K], b [K, N], one of them sparse at least -> dense [M, N]."""
     if not all(_is_matrix(operand) for operand in (a, b)):
@@ -87,8 +61,8 @@ def _product(func: Any, a: Any, b: Any) -> Any:
     if isinstance(a, SparseTensor) and isinstance(b, SparseTensor):
         return _both(func, a, b)
     if isinstance(b, SparseTensor):                            # a b = a (b.T).T: b.T lies as it is stored where b is turned
-        return _contract(func, b, a, not b.turned)
-    return _contract(func, a, b.T, a.turned).T.contiguous()    # a b = ((b.T) a.T).T
+        return contraction(func, b, a, not b.turned).contiguous()
+    return contraction(func, a, b.T, a.turned).T.contiguous()    # a b = ((b.T) a.T).T
 
 
 def _is_matrix(operand: Any) -> bool:
@@ -98,8 +72,8 @@ def _is_matrix(operand: Any) -> bool:
     return tuple(operand.shape) == (operand.matrix[::-1] if operand.turned else operand.matrix) and len(operand.matrix) == 2
 
 
-def _contract(func: Any, a: SparseTensor, x: Tensor, turned: bool) -> Tensor:
-    """x [T, C], stored a [R, C] -> [T, R]; turned: x [T, R] -> [T, C]."""
+def contraction(func: Any, a: SparseTensor, x: Tensor, turned: bool) -> Tensor:
+    """x [T, C], stored a [R, C] -> [T, R]; turned: x [T, R] -> [T, C]; the result may lie in memory as its transpose."""
     sparse = a.sparse
     if trace.is_recording() and not opaque.tracing(x):
         kernel, reason = kernels.choose(sparse, x, turned)
