@@ -11,7 +11,7 @@ try:
 except ImportError as missing:
     raise MissingDependency("torch", "the torch backend", "torch") from missing
 
-from .builder import Selector, is_turned
+from .builder import Selector, SparsityBuilder, is_turned
 from .tensor import (
     Record,
     SparseTensor,
@@ -27,6 +27,7 @@ __all__ = [
     "Record",
     "Selector",
     "SparseTensor",
+    "SparsityBuilder",
     "explain",
     "from_pattern",
     "is_turned",
