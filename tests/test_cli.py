@@ -21,7 +21,7 @@ from sparseref.conformance import runner as kit
 from sparseref.conformance import vectors as frozen
 from sparseref.reference import Reference
 
-COMMANDS = ("demo", "show", "card", "validate", "conform", "vectors")
+COMMANDS = ("demo", "show", "card", "validate", "conform", "vectors", "sparsify")
 
 
 class Unmade(Reference):
