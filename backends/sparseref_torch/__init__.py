@@ -11,7 +11,16 @@ try:
 except ImportError as missing:
     raise MissingDependency("torch", "the torch backend", "torch") from missing
 
-from .builder import Selector, SparsityBuilder, is_turned
+from .builder import (
+    Selector,
+    SparsityBuilder,
+    is_turned,
+    register_bwd_op_impl,
+    register_fwd_op_impl,
+    register_sparsifier_implementation,
+    sparsified_op,
+    unregister,
+)
 from .tensor import (
     Record,
     SparseTensor,
@@ -31,8 +40,13 @@ __all__ = [
     "explain",
     "from_pattern",
     "is_turned",
+    "register_bwd_op_impl",
+    "register_fwd_op_impl",
+    "register_sparsifier_implementation",
     "sparse_parameter",
+    "sparsified_op",
     "sparsify",
     "strict",
+    "unregister",
     "use_backend",
 ]
