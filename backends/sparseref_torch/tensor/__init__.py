@@ -1,6 +1,6 @@
 """The sparse tensor: a torch.Tensor that stores only what its layout stores, and computes with it where a kernel exists."""
 
-from . import convolutions, dispatch, elementwise, foreach, products, reductions, views  # noqa: F401 - each brings its rules
+from . import convolutions, copying, dispatch, elementwise, foreach, products, reductions, views  # noqa: F401 - each brings rules
 from .explain import explain
 from .kernels import use_backend
 from .make import from_pattern, sparse_parameter, sparsify

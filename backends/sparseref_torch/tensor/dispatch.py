@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import cache
 from typing import Any
 
+import torch
 from torch import Tensor
 
-from . import opaque, trace
+from . import opaque, parts, trace
 from .operands import all_dense, bits_of, first_sparse, layouts_of
 from .sparse_tensor import DISPATCH, SparseTensor
 
@@ -19,6 +21,13 @@ RULES: dict[Any, Rule] = {}
 
 GENERAL: list[Rule] = []
 """Rules for whole families of operators, tried in order after RULES."""
+
+
+aten = torch.ops.aten
+
+ASSIGNING = {aten.index_put_, aten._index_put_impl_, aten.scatter_, aten.index_copy_, aten.index_fill_, aten.masked_scatter_,
+             aten.put_, aten.fill_diagonal_}
+"""In-place operators that set entries to given values, where dropping one of them would be an error."""
 
 
 def implements(*operators: Any) -> Callable[[Rule], Rule]:
@@ -35,13 +44,22 @@ def general(rule: Rule) -> Rule:
     return rule
 
 
-def run(func: Any, args: Any, kwargs: Any) -> Any:
+def run(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """One aten operator with a sparse tensor among its operands."""
+    if parts.SparsePart in types:
+        return parts.run(func, args, kwargs)
     rule = RULES.get(func) or RULES.get(func.overloadpacket)
     for candidate in (rule, *GENERAL) if rule else GENERAL:
         result = candidate(func, args, kwargs)
         if result is not NotImplemented:
             return result
+    if parts.is_view(func) and isinstance(args[0], SparseTensor):
+        return parts.part_of(func, args, kwargs)
+    if "out" in kwargs and _without_out(func) is not None:
+        out = kwargs["out"]
+        result = _without_out(func)(*args, **{name: value for name, value in kwargs.items() if name != "out"})
+        if isinstance(result, Tensor) and out.shape == result.shape:
+            return out.copy_(result)
     if func._can_decompose():                                  # in inference mode aten.linear arrives whole
         result = func.decompose(*args, **kwargs)
         if result is not NotImplemented:
@@ -50,15 +68,30 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def densely(func: Any, args: Any, kwargs: Any, reason: str) -> Any:
-    """Decode, run, and bring what was written in place back into its slots (DSP-3)."""
+    """Decode, run, and bring what was written in place back into its slots (DSP-3).
+
+    Errors: TENSOR-3 for an operator that assigns, where a value would be lost; arithmetic keeps the pattern.
+    """
     trace.fell_back(name_of(func), layouts_of((args, kwargs)), reason, bits_of((args, kwargs)))
     plain, named = all_dense((args, kwargs))
     result = func(*plain, **named)
     for given, used in _written(func, args, kwargs, plain, named):
         if isinstance(given, SparseTensor):
-            write(given, given.like(used).sparse.values)
+            given.copy_(used if _assigns(func) else given.like(used))
             result = given if result is used else result
     return result
+
+
+@cache
+def _without_out(func: Any) -> Any:
+    """aten.mm.out -> aten.mm.default, which makes its result; None if there is no such overload."""
+    wanted = [argument.name for argument in func._schema.arguments if not argument.is_out]
+    overloads = [getattr(func.overloadpacket, name) for name in func.overloadpacket.overloads()]
+    return next((other for other in overloads if [argument.name for argument in other._schema.arguments] == wanted), None)
+
+
+def _assigns(func: Any) -> bool:
+    return func.overloadpacket in ASSIGNING or func._overloadname.endswith("out")
 
 
 def _written(func: Any, args: Any, kwargs: Any, plain: Any, named: Any) -> list[tuple[Any, Any]]:

@@ -19,7 +19,7 @@ import sparseref as sr
 from sparseref.registry import get_backend
 
 from ..tensors import TorchSparse, to_numpy, to_torch
-from .slots import decoded, slots_of, wide
+from .slots import decoded, lines_of, slots_of, wide
 
 
 class Kernel(ABC):
@@ -56,7 +56,7 @@ class ByLines(Kernel):
         return None
 
     def run(self, a: TorchSparse, x: Tensor, turned: bool) -> Tensor:
-        lines = slots_of(a).lines(turned)
+        lines = lines_of(a, turned)
         return lines.times(wide(a.values), wide(x).T.contiguous()).T.to(x.dtype)
 
 

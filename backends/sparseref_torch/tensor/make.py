@@ -21,7 +21,7 @@ from ..positions import LAYOUTS
 from ..selection import SPARSIFIERS, select
 from ..tensors import TorchSparse, to_numpy, to_torch
 from . import slots
-from .sparse_tensor import SparseTensor
+from .sparse_tensor import SparseTensor, value_bits
 
 Format = str | tuple[str | Sparsifier, str | Layout] | OutputFormat
 """A short string, (sparsifier, layout), or STen's four parts."""
@@ -45,8 +45,9 @@ def sparsify(dense: Tensor, form: Format, scores: Tensor | None = None, rng: np.
 
     More than two dimensions are stored as the matrix [first, all others]; turned: a matrix is stored as its transpose.
     Of a sparse tensor an unstructured sparsifier keeps only what is stored (SPF-6).
-    Errors: those of the sparsifier and the layout; SPF-5 without a generator where chance decides.
+    Errors: CORE-D1, those of the sparsifier and the layout; SPF-5 without a generator where chance decides.
     """
+    value_bits(dense.dtype)
     given = _given(dense, turned)
     ranked = None if scores is None else as_matrix(scores, turned)
     if isinstance(form, OutputFormat):
@@ -90,10 +91,11 @@ def _chosen(given: Tensor | TorchSparse, sparsifier: Sparsifier, scores: Tensor 
 
 @torch.no_grad()
 def from_pattern(dense: Tensor, layout: str | Layout, pattern: Tensor, turned: bool = False) -> SparseTensor:
-    """dense [shape], pattern bool [shape] -> SparseTensor [shape].  Errors: CORE-E1, and the layout's own."""
+    """dense [shape], pattern bool [shape] -> SparseTensor [shape].  Errors: CORE-D1, CORE-E1, and the layout's own."""
     if pattern.dtype != torch.bool or pattern.shape != dense.shape:                        # CORE-E1
         raise SpecError("CORE-E1", "the pattern does not fit the tensor.", wanted=f"torch.bool {tuple(dense.shape)}",
                         given=f"{pattern.dtype} {tuple(pattern.shape)}", fix="e.g. pattern = dense != 0")
+    value_bits(dense.dtype)
     sparse = _encoded(as_matrix(dense, turned), parse_layout(layout), as_matrix(pattern, turned))
     return _apart(sparse, dense, turned)
 

@@ -19,8 +19,8 @@ from . import kernels, slots
 
 
 def tracing(*tensors: Tensor) -> bool:
-    """True while torch.compile or torch.export looks at the call."""
-    return _get_current_dispatch_mode() is not None or any(type(tensor) is not Tensor for tensor in tensors)
+    """True while torch.compile or torch.export looks at the call, and for tensors without data."""
+    return _get_current_dispatch_mode() is not None or any(type(tensor) is not Tensor or tensor.is_meta for tensor in tensors)
 
 
 def to_dense(a: TorchSparse) -> Tensor:

@@ -34,6 +34,17 @@ def addmm(func: Any, args: Any, kwargs: Any) -> Any:
     return product if beta == 0 else product.add_(dense(c), alpha=beta)
 
 
+@implements(aten.bmm.default)
+def bmm(func: Any, args: Any, kwargs: Any) -> Any:
+    """a [1, M, K], b [1, K, N] -> [1, M, N]: what einsum makes of two matrices."""
+    if any(operand.shape[0] != 1 for operand in args):
+        return NotImplemented
+    a, b = (SparseTensor(operand.sparse, operand.shape[1:], operand.turned) if isinstance(operand, SparseTensor) else operand[0]
+            for operand in args)
+    product = _product(func, a, b)
+    return product if product is NotImplemented else product[None]
+
+
 @implements(aten.mv.default)
 def mv(func: Any, args: Any, kwargs: Any) -> Any:
     """a [M, K], x [K] -> [M]."""
@@ -58,6 +69,11 @@ def _product(func: Any, a: Any, b: Any) -> Any:
     """a [M, K], b [K, N], one of them sparse at least -> dense [M, N]."""
     if not all(_is_matrix(operand) for operand in (a, b)):
         return NotImplemented
+    if a.shape[1] != b.shape[0]:                               # a kernel that looks entries up would not notice
+        one, two = ("x".join(map(str, operand.shape)) for operand in (a, b))
+        raise RuntimeError(f"mat1 and mat2 shapes cannot be multiplied ({one} and {two})")
+    if a.dtype != b.dtype:
+        raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {a.dtype} != {b.dtype}")
     if isinstance(a, SparseTensor) and isinstance(b, SparseTensor):
         return _both(func, a, b)
     if isinstance(b, SparseTensor):                            # a b = a (b.T).T: b.T lies as it is stored where b is turned

@@ -1,4 +1,8 @@
-"""Which entry of its matrix each slot holds; found once for each set of index tensors and kept as long as they live."""
+"""Which entry of its matrix each slot holds; found once for each set of index tensors and kept as long as they live.
+
+What is kept beside the layout's own arrays, in bytes for each stored entry: to infer, 4 to 8 for each direction that is
+multiplied (`Lines`) and 1 for each slot of a layout with padding; to train, 4 more for the place of each slot.
+"""
 
 from __future__ import annotations
 
@@ -21,100 +25,111 @@ from ..tensors import ACCUMULATOR, TorchSparse, to_numpy, to_torch
 class Lines:
     """The stored entries of a matrix line by line, ascending: line i owns the entries offsets[i] up to offsets[i + 1].
 
-    across: int32 [nnz], the other coordinate; slots: int32 [nnz], where each entry's value lies; offsets: int32 [lines + 1].
+    across: int32 [nnz], the other coordinate; slots: int32 [nnz], where each entry's value lies, or None where the values
+    lie in this order already; offsets: int32 [lines + 1].
     """
 
     offsets: Tensor
     across: Tensor
-    slots: Tensor
+    slots: Tensor | None
 
     def times(self, values: Tensor, b: Tensor) -> Tensor:
         """values [slots], b [K, N] -> [lines, N]: each line is the weighted sum of those rows of b that it stores."""
         if not self.across.numel() or not b.shape[1]:          # embedding_bag takes no empty operands
             return b.new_zeros(len(self.offsets) - 1, b.shape[1])
+        weights = values.reshape(-1) if self.slots is None else values.reshape(-1).index_select(0, self.slots)
         return functional.embedding_bag(self.across, b, self.offsets, mode="sum", include_last_offset=True,
-                                        per_sample_weights=values.reshape(-1).index_select(0, self.slots))
+                                        per_sample_weights=weights)
 
 
 @dataclass(eq=False)
 class Slots:
     """What the index tensors of a sparse array say about its slots.
 
-    place: int64 [slots], the row-major index of each slot's entry, -1 for padding; padding: bool [slots] or None if there is
-    none.  The lines by row and by column are made when they are first asked for.
+    padding: bool [slots] or None if there is none; place: int32 (int64 for a huge matrix) [slots], the row-major index of
+    each slot's entry, 0 for padding.  Place and the lines by row and by column are made when they are first asked for.
     """
 
-    matrix: tuple[int, ...]
-    place: Tensor
+    size: int
     padding: Tensor | None
     nnz: int
-    _lines: dict[bool, Lines] = field(default_factory=dict)
+    place: Tensor | None = None
+    lines: dict[bool, Lines] = field(default_factory=dict)
 
     @property
     def density(self) -> float:
-        return self.nnz / max(math.prod(self.matrix), 1)
-
-    def lines(self, turned: bool) -> Lines:
-        """The entries by row; turned: by column."""
-        if turned not in self._lines:
-            self._lines[turned] = self._grouped(turned)
-        return self._lines[turned]
-
-    def _grouped(self, turned: bool) -> Lines:
-        rows, columns = self.matrix
-        real = (self.place >= 0).nonzero().reshape(-1)
-        row, column = self.place[real] // max(columns, 1), self.place[real] % max(columns, 1)
-        line, across, count = (column, row, columns) if turned else (row, column, rows)
-        order = (line * max(rows, columns, 1) + across).argsort()
-        offsets = functional.pad(torch.bincount(line, minlength=count).cumsum(0), (1, 0))
-        return Lines(offsets.int(), across[order].int(), real[order].int())
+        return self.nnz / max(self.size, 1)
 
 
 _KNOWN: WeakIdKeyDictionary = WeakIdKeyDictionary()
-"""index tensor -> ((layout, matrix, version), Slots); entries go when the index tensor goes."""
+"""first index tensor -> ((layout, matrix, versions), Slots); entries go when the index tensor goes."""
 
 
 def slots_of(a: TorchSparse) -> Slots:
     """A sparse array -> its slots.  Errors: TENSOR-2 for an array that stores an entry twice."""
-    anchor = next((tensor for name, tensor in a.tensors.items() if name != "values"), None)
-    if anchor is None:                                         # dense: nothing to keep
-        return _find(a)
-    key = (a.layout, a.shape, _version(anchor))
-    known = _KNOWN.get(anchor)
+    indices = [tensor for name, tensor in a.tensors.items() if name != "values"]
+    if not indices:                                            # dense: nothing to keep
+        return Slots(a.values.numel(), None, a.values.numel())
+    key = (a.layout, a.shape, [(id(tensor), _version(tensor)) for tensor in indices])
+    known = _KNOWN.get(indices[0])
     if known is None or known[0] != key:
-        known = _KNOWN[anchor] = (key, _find(a))
+        known = _KNOWN[indices[0]] = (key, _find(a))
     return known[1]
 
 
 def _find(a: TorchSparse) -> Slots:
-    if a.layout.name in LAYOUTS:
-        place = positions(a).reshape(-1)
-    else:                                                      # a layout of the user's own: its decode rule speaks NumPy
-        place = to_torch(a.layout.positions(to_numpy(a, []))).reshape(-1).to(a.values.device)
+    place, size = _positions(a), math.prod(a.shape)
     padding = place < 0
-    if isinstance(a.layout, Dense) or not bool(padding.any()):
-        padding = None
-    real = place if padding is None else place[~padding]
-    seen = torch.zeros(math.prod(a.shape), dtype=torch.bool, device=place.device)
+    real = place[~padding]
+    seen = torch.zeros(size, dtype=torch.bool, device=place.device)
     seen[real] = True
-    if int(seen.sum()) != real.numel():
+    if int(seen.sum()) != real.numel():                                                    # TENSOR-2
         raise SpecError("TENSOR-2", "an entry is stored twice.", wanted="each position in one slot at most",
                         given=f"{real.numel() - int(seen.sum())} slots too many in {a.layout} {a.shape}",
                         fix="from_pattern(decode(a), layout, pattern) adds duplicates up")
-    return Slots(a.shape, place, padding, real.numel())
+    return Slots(size, padding if real.numel() < place.numel() else None, real.numel())
 
 
-def _version(tensor: Tensor) -> int:
-    return -1 if tensor.is_inference() else tensor._version
+def _positions(a: TorchSparse) -> Tensor:
+    """a -> int64 [slots]: the row-major index of each slot's entry, -1 for padding."""
+    if a.layout.name in LAYOUTS:
+        return positions(a).reshape(-1)
+    place = to_torch(a.layout.positions(to_numpy(a, [])))      # a layout of the user's own: its decode rule speaks NumPy
+    return place.reshape(-1).long().to(a.values.device)
+
+
+def lines_of(a: TorchSparse, turned: bool) -> Lines:
+    """The entries of a matrix by row; turned: by column."""
+    slots = slots_of(a)
+    if turned not in slots.lines:
+        slots.lines[turned] = _grouped(a, turned)
+    return slots.lines[turned]
+
+
+def _grouped(a: TorchSparse, turned: bool) -> Lines:
+    rows, columns = a.shape
+    place = _positions(a)
+    real = (place >= 0).nonzero().reshape(-1)
+    row, column = place[real] // max(columns, 1), place[real] % max(columns, 1)
+    line, across, count = (column, row, columns) if turned else (row, column, rows)
+    order = (line * max(rows, columns, 1) + across).argsort()
+    offsets = functional.pad(torch.bincount(line, minlength=count).cumsum(0), (1, 0))
+    slots = real[order]
+    as_they_lie = len(slots) == len(place) and torch.equal(slots, torch.arange(len(slots), device=slots.device))
+    return Lines(offsets.int(), across[order].int(), None if as_they_lie else slots.int())
 
 
 def gather(a: TorchSparse, dense: Tensor) -> Tensor:
     """dense [matrix] -> values of a's slots [shape of `values`], +0 in padding."""
+    if isinstance(a.layout, Dense):
+        return dense.clone(memory_format=torch.contiguous_format)
     slots = slots_of(a)
+    if slots.place is None:
+        place = _positions(a).clamp_min(0)
+        slots.place = place.int() if slots.size <= torch.iinfo(torch.int32).max else place
     if not slots.place.numel() or not dense.numel():
         return dense.new_zeros(a.values.shape)
-    taken = dense.reshape(-1).take(slots.place if slots.padding is None else slots.place.clamp_min(0))
-    return cleared(taken.reshape(a.values.shape), a)
+    return cleared(dense.reshape(-1).index_select(0, slots.place).reshape(a.values.shape), a)
 
 
 def cleared(values: Tensor, a: TorchSparse) -> Tensor:
@@ -125,7 +140,7 @@ def cleared(values: Tensor, a: TorchSparse) -> Tensor:
 
 def pattern(a: TorchSparse) -> Tensor:
     """a -> bool [matrix]."""
-    place = slots_of(a).place
+    place = _positions(a)
     stored = torch.zeros(math.prod(a.shape), dtype=torch.bool, device=place.device)
     stored[place[place >= 0]] = True
     return stored.reshape(a.shape)
@@ -137,20 +152,31 @@ _DECODED: WeakIdKeyDictionary = WeakIdKeyDictionary()
 
 def decoded(a: TorchSparse, keep: bool = False) -> Tensor:
     """a -> dense [matrix], +0 where nothing is stored; `keep`: remember it, and do not write to it."""
+    if not keep:
+        return _decode(a)
     version: Any = (_version(a.values), a.layout, a.shape)
     known = _DECODED.get(a.values)
-    if keep and version[0] >= 0 and known is not None and known[0] == version:
+    if known is not None and known[0] == version:
         return known[1]
-    if isinstance(a.layout, Dense):
-        return a.values.clone()
-    slots = slots_of(a)
-    size = math.prod(a.shape)
-    dense = a.values.new_zeros(size + 1)                       # CORE-P5: padding goes to a spare place that is cut off
-    place = slots.place if slots.padding is None else torch.where(slots.padding, size, slots.place)
-    dense = dense.index_copy_(0, place, a.values.reshape(-1))[:size].reshape(a.shape)
-    if keep and version[0] >= 0:
+    dense = _decode(a)
+    if version[0] >= 0 and not a.values.is_shared():           # another process writes without a new version
         _DECODED[a.values] = (version, dense)
     return dense
+
+
+def forget(a: TorchSparse) -> None:
+    """What was decoded of a is kept no longer."""
+    _DECODED.pop(a.values, None)
+
+
+def _decode(a: TorchSparse) -> Tensor:
+    if isinstance(a.layout, Dense):
+        return a.values.clone()
+    size, slots = math.prod(a.shape), slots_of(a)
+    place = _positions(a) if slots.place is None else slots.place.long()
+    dense = a.values.new_zeros(size + 1)                       # CORE-P5: padding goes to a spare place that is cut off
+    place = place if slots.padding is None else torch.where(slots.padding, size, place)
+    return dense.index_copy_(0, place, a.values.reshape(-1))[:size].reshape(a.shape)
 
 
 def same_slots(a: TorchSparse, b: TorchSparse) -> bool:
@@ -164,3 +190,6 @@ def wide(values: Tensor) -> Tensor:
     """values in the dtype that sums are kept in (BOUND-1)."""
     return values.to(ACCUMULATOR.get(values.dtype, values.dtype))
 
+
+def _version(tensor: Tensor) -> int:
+    return -1 if tensor.is_inference() else tensor._version

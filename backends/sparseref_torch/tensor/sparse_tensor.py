@@ -38,7 +38,7 @@ class SparseTensor(Tensor):
     def __new__(cls, sparse: TorchSparse, shape: Any = None, turned: bool = False, requires_grad: bool = False) -> SparseTensor:
         matrix = tuple(sparse.shape)
         shape = matrix[::-1] if shape is None and turned else tuple(matrix if shape is None else shape)
-        if math.prod(shape) != math.prod(matrix) or (turned and shape != matrix[::-1]):        # TENSOR-1
+        if math.prod(shape) != math.prod(matrix) or (turned and _sides(shape) != _sides(matrix[::-1])):    # TENSOR-1
             raise SpecError("TENSOR-1", "the shape does not fit the stored matrix.", wanted=f"as many entries as {matrix}"
                             + (f", reversed: {matrix[::-1]}" if turned else ""), given=shape)
         return Tensor._make_wrapper_subclass(cls, shape, strides=_strides(shape, turned), dtype=sparse.dtype,
@@ -87,8 +87,8 @@ class SparseTensor(Tensor):
         return dense if dtype is None else dense.to(dtype)
 
     def like(self, dense: Tensor) -> SparseTensor:
-        """dense [shape] -> a tensor with the same slots that holds its values there."""
-        return self.with_values(opaque.gather(self.sparse, self.flat(dense)))
+        """dense [shape] -> a tensor with the same slots that holds its values there; differentiable."""
+        return _Like.apply(dense, self)
 
     def with_values(self, values: Tensor) -> SparseTensor:
         """values [shape of the field `values`] -> the same entries with these values; index tensors are shared."""
@@ -96,11 +96,11 @@ class SparseTensor(Tensor):
 
     def flat(self, dense: Tensor) -> Tensor:
         """dense [shape] -> [matrix]: as the matrix is stored."""
-        return dense.T if self.turned else dense.reshape(self.matrix)
+        return dense.reshape(self.matrix[::-1]).T if self.turned else dense.reshape(self.matrix)
 
     def shaped(self, dense: Tensor) -> Tensor:
         """dense [matrix] -> [shape]: as the tensor looks."""
-        return dense.T if self.turned else dense.reshape(self.shape)
+        return dense.T.reshape(self.shape) if self.turned else dense.reshape(self.shape)
 
     @torch.no_grad()
     def set_sparse_(self, other: SparseTensor) -> SparseTensor:
@@ -149,44 +149,60 @@ class SparseTensor(Tensor):
 
     @classmethod
     def __torch_dispatch__(cls, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        return DISPATCH[0](func, args, kwargs or {})
+        return DISPATCH[0](func, types, args, kwargs or {})
 
     def __repr__(self, **_: Any) -> str:                       # type: ignore[override]
         grad = f", grad_fn={self.grad_fn}" if self.grad_fn else ", requires_grad=True" if self.requires_grad else ""
-        return (f"SparseTensor({self.descriptor}, shape={tuple(self.shape)}, dtype={self.dtype}, "
-                f"stored={self.nnz} ({1 - self.sparsity:.1%}){grad})")
+        stored = "no data" if opaque.tracing(self.sparse.values) else f"stored={self.nnz} ({1 - self.sparsity:.1%})"
+        return f"SparseTensor({self.descriptor}, shape={tuple(self.shape)}, dtype={self.dtype}, {stored}{grad})"
 
     def __deepcopy__(self, memo: dict[int, Any]) -> SparseTensor:
-        if id(self) in memo:                                   # tied weights stay tied
-            return memo[id(self)]
-        if not self.is_leaf:
-            raise RuntimeError("only leaf tensors can be deep-copied; detach() this one first")
-        sparse = self.sparse
-        copy = self.with_values(sparse.values.clone())
-        memo[id(self)] = copy
-        return _as_before(copy, self.requires_grad, getattr(self, "_is_param", False), getattr(self, "grad_format", None))
+        from .copying import deepcopy  # it makes tensors of this class
+
+        return deepcopy(self, memo)
 
     def __reduce_ex__(self, protocol: Any) -> Any:
-        sparse = self.sparse
-        state = (str(self.descriptor), self.matrix, dict(sparse.tensors), tuple(self.shape), self.turned, self.requires_grad,
-                 getattr(self, "_is_param", False), getattr(self, "grad_format", None))
-        return rebuild, state
+        from .copying import reduce
+
+        return reduce(self)
+
+    @property
+    def data(self) -> SparseTensor:                            # type: ignore[override]
+        return self.detach()
+
+    @data.setter
+    def data(self, other: Tensor) -> None:
+        """Become what a sparse tensor is, or take over the values of a dense one.  Errors: TENSOR-3."""
+        with torch.no_grad():
+            if isinstance(other, SparseTensor):
+                Tensor.data.__set__(self, other)               # shape, dtype and device are torch's to set
+                self.turned = other.turned
+                self._hold(other.sparse)
+            else:
+                self.copy_(other)
+
+    def share_memory_(self) -> SparseTensor:
+        """Move every field to shared memory, so that other processes see what is written."""
+        for tensor in self.sparse.tensors.values():
+            tensor.share_memory_()
+        slots.forget(self.sparse)
+        return self
+
+    def is_shared(self) -> bool:
+        return all(tensor.is_shared() for tensor in self.sparse.tensors.values())
 
 
-def rebuild(layout: str, matrix: tuple[int, ...], tensors: dict[str, Tensor], shape: tuple[int, ...], turned: bool,
-            requires_grad: bool, is_parameter: bool, grad_format: Any) -> SparseTensor:
-    """What torch.save wrote -> the tensor; torch.load(weights_only=True) may call it."""
-    from sparseref.registry import parse_layout
+class _Like(torch.autograd.Function):
+    """Taking the values of slots; its gradient is the gradient of the sparse tensor, zero where it stores nothing (GRAD-2)."""
 
-    sparse = TorchSparse(parse_layout(layout), tuple(matrix), dict(tensors))
-    return _as_before(SparseTensor(sparse, tuple(shape), turned), requires_grad, is_parameter, grad_format)
+    @staticmethod
+    def forward(ctx: Any, dense: Tensor, a: SparseTensor) -> SparseTensor:
+        ctx.slots = a.detach()
+        return a.with_values(opaque.gather(a.sparse, a.flat(dense)))
 
-
-def _as_before(tensor: SparseTensor, requires_grad: bool, is_parameter: bool, grad_format: Any) -> SparseTensor:
-    if is_parameter:
-        tensor._is_param = True                                # what nn.Parameter does to a tensor subclass
-    tensor.requires_grad_(requires_grad)
-    return tensor if grad_format is None else tensor.set_grad_format(grad_format)
+    @staticmethod
+    def backward(ctx: Any, grad: Tensor) -> tuple[Tensor, None]:
+        return (grad if isinstance(grad, SparseTensor) else ctx.slots.like(grad)).to_dense(), None
 
 
 class _ToDense(torch.autograd.Function):
@@ -194,17 +210,24 @@ class _ToDense(torch.autograd.Function):
 
     @staticmethod
     def forward(ctx: Any, a: SparseTensor) -> Tensor:
-        return a.shaped(opaque.to_dense(a.sparse))
+        return a.shaped(opaque.to_dense(a.sparse)).detach()          # not a view: it may be written to
 
     @staticmethod
     def backward(ctx: Any, grad: Tensor) -> Tensor:
         return grad
 
 
+def _sides(shape: tuple[int, ...]) -> list[int]:
+    """The sides that are not 1, which a view can add and take away."""
+    return [side for side in shape if side != 1]
+
+
 def _strides(shape: tuple[int, ...], turned: bool) -> list[int]:
-    if turned:
-        return [1, shape[0]]
-    return [math.prod(shape[axis + 1:]) for axis in range(len(shape))]
+    strides = [math.prod(shape[axis + 1:]) for axis in range(len(shape))]
+    if turned and len(_sides(shape)) == 2:
+        first, last = (axis for axis, side in enumerate(shape) if side != 1)
+        strides[first], strides[last] = 1, shape[first]
+    return strides
 
 
 def value_bits(dtype: torch.dtype) -> int:
@@ -217,5 +240,3 @@ IMPLEMENTATIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 
 DISPATCH: list[Callable[..., Any]] = []
 """The one function that runs an aten operator; dispatch.py puts itself here, which breaks the circle of imports."""
-
-torch.serialization.add_safe_globals([SparseTensor, rebuild])

@@ -9,7 +9,7 @@ import torch
 from sparseref import SpecError
 from sparseref.dtypes import DTYPES
 
-from .dispatch import computed, implements, write
+from .dispatch import computed, densely, implements, write
 from .operands import dense, share_slots
 from .sparse_tensor import SparseTensor
 
@@ -34,23 +34,43 @@ def view(func: Any, args: Any, kwargs: Any) -> Any:
     shape = func(torch.empty(a.shape, device="meta"), *args[1:], **kwargs).shape
     if shape == a.shape:
         return alias(func, args, kwargs)
-    return NotImplemented if a.turned else SparseTensor(a.sparse, shape)
+    only_units = [side for side in shape if side != 1] == [side for side in a.shape if side != 1]
+    return NotImplemented if a.turned and not only_units else SparseTensor(a.sparse, shape, a.turned)
 
 
-@implements(aten.t, aten.transpose.int, aten.permute.default, aten.numpy_T, aten.adjoint, aten.mT)
-def transpose(func: Any, args: Any, kwargs: Any) -> Any:
+@implements(aten.t)
+def t(func: Any, args: Any, kwargs: Any) -> Any:
     """[R, C] -> [C, R], the same memory: the matrix stays as it lies."""
     a = args[0]
-    if a.dim() != 2 or tuple(a.shape) != (a.matrix[::-1] if a.turned else a.matrix):
-        return NotImplemented
-    turned = func(torch.empty_strided(a.shape, a.stride(), device="meta"), *args[1:], **kwargs).stride() != a.stride()
-    return SparseTensor(a.sparse, a.shape[::-1], not a.turned) if turned or 1 in a.shape else alias(func, args, kwargs)
+    return SparseTensor(a.sparse, a.shape[::-1], not a.turned) if _is_matrix(a) else NotImplemented
+
+
+@implements(aten.transpose.int, aten.permute.default, aten.numpy_T, aten.adjoint, aten.mT)
+def transpose(func: Any, args: Any, kwargs: Any) -> Any:
+    """[R, C] and sides of 1 in any place -> another order of the axes, the same memory."""
+    a = args[0]
+    axes = [axis for axis, side in enumerate(a.shape) if side != 1]
+    named = func(torch.empty([axis + 2 for axis in range(a.dim())], device="meta"), *args[1:], **kwargs).shape
+    order = [side - 2 for side in named]                       # each axis told by its side
+    shape, left = [a.shape[axis] for axis in order], [axis for axis in order if axis in axes]
+    if left == axes:
+        return SparseTensor(a.sparse, shape, a.turned)
+    return SparseTensor(a.sparse, shape, not a.turned) if len(axes) == 2 == len(a.matrix) and _is_matrix(a) else NotImplemented
+
+
+def _is_matrix(a: SparseTensor) -> bool:
+    """True where a has the sides of its stored matrix, in one order or the other."""
+    sides = [side for side in a.shape if side != 1]
+    return sides == [side for side in (a.matrix[::-1] if a.turned else a.matrix) if side != 1]
 
 
 @implements(aten.clone)
 def clone(func: Any, args: Any, kwargs: Any) -> Any:
-    """[shape] -> [shape] with values of its own."""
-    return args[0].with_values(args[0].sparse.values.clone())
+    """[shape] -> [shape] with values of its own; a transpose that shall lie contiguously must be dense."""
+    a = args[0]
+    if kwargs.get("memory_format") is torch.contiguous_format and not a.is_contiguous():
+        return densely(func, args, kwargs, "a transpose is stored as what it is the transpose of")
+    return a.with_values(a.sparse.values.clone())
 
 
 @implements(aten._to_copy)
