@@ -37,6 +37,29 @@ def test_a_file_with_three_functions_is_a_task(tmp_path):
     assert task.loss(model, task.load_model(), task.example()).item() == 0
 
 
+def test_a_task_says_how_it_is_trained_if_it_wants_to(tmp_path):
+    """And has a control that trains nothing."""
+    path = tmp_path / "mine.py"
+    path.write_text(FILE)
+    plain = load_task(str(path))
+    path.write_text(FILE + "STEPS = 7\ndef optimizer(parameters, steps): return 1, 2\ndef calibrate(model): return 3\n")
+    task = load_task(str(path))
+
+    assert (plain.steps, plain.optimizer, plain.calibrate) == (None, None, None)
+    assert (task.steps, task.optimizer([], 7), task.calibrate(None)) == (7, (1, 2), 3)
+
+
+@pytest.mark.parametrize(("taken", "expected"), [("", {}), ("quick", {"quick": True}), ("progress=None", {"progress": print}),
+                                                 ("quick=False, progress=None", {"quick": True, "progress": print})])
+def test_a_model_that_has_to_be_trained_is_told_how(tmp_path, taken, expected):
+    """Only of what it takes."""
+    path = tmp_path / "mine.py"
+    path.write_text(FILE.replace("load_model():", f"load_model({taken}):\n    return locals()"))
+    actual = load_task(str(path)).dense(quick=True, progress=print)
+
+    assert expected == actual
+
+
 @pytest.mark.parametrize(("text", "said"), [(None, "there is no task"), ("x = 1", "load_model, train_batches, evaluate"),
                                             (FILE.replace("evaluate", "assess"), "does not define evaluate")])
 def test_what_is_no_task_is_refused(tmp_path, text, said):  # POC-1

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.util
+import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
@@ -13,6 +14,8 @@ from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
+from torch.optim import Optimizer
+from torch.optim.lr_scheduler import LRScheduler
 
 from sparseref import SpecError
 
@@ -37,6 +40,9 @@ class Task:
     PRUNE: name patterns of the weights to make sparse; default: those of every Linear and of every Conv2d without groups
     example() -> the batch whose latency is measured; default: the first training batch
     METRIC: what evaluate's number is called; default "score"
+    STEPS, and optimizer(parameters, steps) -> (optimizer, its scheduler or None): how training is done; default: the runner's
+    calibrate(model): a control that trains nothing, such as BatchNorm's statistics measured anew; default: no such control
+    load_model may take `quick`, to train less where it has to train, and `progress`, called with (stage, steps done, of all)
     """
 
     name: str
@@ -47,6 +53,15 @@ class Task:
     prune: tuple[str, ...] | None
     example: Callable[[], Batch]
     metric: str
+    steps: int | None = None
+    optimizer: Callable[[Iterable[nn.Parameter], int], tuple[Optimizer, LRScheduler | None]] | None = None
+    calibrate: Callable[[nn.Module], None] | None = None
+
+    def dense(self, quick: bool = False, progress: Callable[[str, int, int], None] | None = None) -> nn.Module:
+        """What load_model gives; it is told of `quick` and `progress` if it takes them."""
+        taken = inspect.signature(self.load_model).parameters
+        told = {"quick": quick, "progress": progress}
+        return self.load_model(**{name: value for name, value in told.items() if name in taken})
 
 
 def load_task(named: str) -> Task:
@@ -61,7 +76,8 @@ def load_task(named: str) -> Task:
     prune = getattr(module, "PRUNE", None)
     return Task(named if named in known else Path(named).stem, module.load_model, module.train_batches, module.evaluate,
                 getattr(module, "loss", imitate), (prune,) if isinstance(prune, str) else prune and tuple(prune),
-                getattr(module, "example", lambda: next(iter(module.train_batches(0)))), getattr(module, "METRIC", "score"))
+                getattr(module, "example", lambda: next(iter(module.train_batches(0)))), getattr(module, "METRIC", "score"),
+                getattr(module, "STEPS", None), getattr(module, "optimizer", None), getattr(module, "calibrate", None))
 
 
 def built_in() -> dict[str, str]:
