@@ -18,7 +18,7 @@ $(STAMP): pyproject.toml
 		"sparseref needs Python 3.11 or later, and $(PYTHON) is %d.%d.\n  try: make PYTHON=python3.12 install" % sys.version_info[:2])'
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade pip
-	$(BIN)/python -m pip install --quiet --editable '.[test]' torchvision
+	$(BIN)/python -m pip install --quiet --editable '.[test]'
 	@touch $@
 
 test: install ## all tests, with branch coverage of the core at 100 %
