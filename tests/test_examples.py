@@ -4,21 +4,28 @@ import re
 from pathlib import Path
 
 import pytest
+from sparseref_torch import unregister
+from sparseref_torch.builder.implementations import registered
 
 import sparseref as sr
 
 ROOT = Path(__file__).parent.parent
-PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md")), *sorted((ROOT / "backends").rglob("README.md"))]
 BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
 
 @pytest.fixture
 def own_registry():
     """What an example registers is forgotten behind it."""
-    before = sr.registry.layouts.names()
+    registries = sr.registry.layouts, sr.registry.sparsifiers
+    before = [registry.names() for registry in registries]
     yield
-    for name in set(sr.registry.layouts.names()) - set(before):
-        sr.registry.layouts.remove(name)
+    for registry, names in zip(registries, before, strict=True):
+        for name in set(registry.names()) - set(names):
+            registry.remove(name)
+    for function in registered():
+        if function.__module__ == "example":
+            unregister(function)
 
 
 @pytest.mark.usefixtures("own_registry")

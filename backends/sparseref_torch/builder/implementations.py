@@ -17,7 +17,7 @@ from sparseref import Layout, Sparsifier, SpecError
 
 from ..tensor import make, trace
 from ..tensor.operands import layouts_of
-from ..tensor.sparse_tensor import IMPLEMENTATIONS, SparseTensor
+from ..tensor.sparse_tensor import IMPLEMENTATIONS
 from ..tensors import TorchSparse
 from .matching import Match, all_fit, checked, fits, is_sparsifier, names_of, operands_of
 from .running import Chosen, run
@@ -53,8 +53,10 @@ def register_fwd_op_impl(operator: Callable[..., Any], inp: tuple[Match, ...], o
     Without a backward function the gradient is that of the operator on decoded operands, which is exact.
     backend: the name that `explain` shows, default the function's module.  Errors: BUILD-6, REG-2.
     """
+    inp, out = checked(inp), checked(out)
+
     def register(function: F) -> F:
-        _add(FORWARD, operator, Forward(function, checked(inp), checked(out), backend or function.__module__))
+        _add(FORWARD, operator, Forward(function, inp, out, backend or function.__module__))
         return function
     return register
 
@@ -66,8 +68,10 @@ def register_bwd_op_impl(operator: Callable[..., Any], grad_out: tuple[Match, ..
     Where no forward function is registered for `inp`, the operator itself runs and ctx.saved_tensors are its operands.
     Errors: BUILD-6, REG-2.
     """
+    grad_out, grad_inp, inp = checked(grad_out), checked(grad_inp), checked(inp)
+
     def register(function: F) -> F:
-        _add(BACKWARD, operator, Backward(function, checked(grad_out), checked(grad_inp), checked(inp)))
+        _add(BACKWARD, operator, Backward(function, grad_out, grad_inp, inp))
         return function
     return register
 
@@ -96,6 +100,12 @@ def register_sparsifier_implementation(sparsifier: str | Sparsifier | type[Spars
         make.IMPLEMENTATIONS.insert(0, place)
         return function
     return register
+
+
+def registered() -> list[Callable[..., Any]]:
+    """All functions that are registered here."""
+    entries = [entry.function for table in (FORWARD, BACKWARD) for known in table.values() for entry in known]     # type: ignore[attr-defined]
+    return [*entries, *(place.function for place in make.IMPLEMENTATIONS if hasattr(place, "function"))]
 
 
 def unregister(function: Callable[..., Any]) -> None:
@@ -153,7 +163,7 @@ def dispatch(operator: Callable[..., Any], func: Callable[..., Any], args: Any, 
 def _backward(entries: list[Backward], operands: list[Any], grads: tuple[Any, ...]) -> Callable[..., Any] | None:
     """The backward function for these gradients; one that gives them as the operands want them goes first."""
     fitting = [entry for entry in entries if all_fit(grads, entry.grad_out)]
-    wanted = [operand if isinstance(operand, SparseTensor) and operand.grad_format == "same" else None for operand in operands]
+    wanted = [operand if getattr(operand, "grad_format", None) == "same" else None for operand in operands]
     exact = [entry for entry in fitting if all_fit(wanted, entry.grad_inp)]
     return next((entry.function for entry in (*exact, *fitting)), None)
 
