@@ -186,6 +186,7 @@ def test_one_of_the_classes_must_fit_and_each_of_the_names():
 @pytest.mark.parametrize(("text", "expected"), [
     ('name = ["up.*", "upp.*"]', "up.weight"),
     ('module = "Linnear"', "Linear"),
+    ('module = ["Conv1d", "Conv3d"]', "Conv1d or Conv3d"),
     ('min_size = 100000', "at least 100,000"),
     ('name = "norm.*"', "norm"),
 ])

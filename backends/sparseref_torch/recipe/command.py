@@ -30,6 +30,8 @@ def run(model: str, recipe: str, out: Path, step: Step) -> tuple[dict[str, Any],
     beside = manifest_path(out)
     for written in (out, beside):
         refuse_input(written, (*source.files, Path(recipe)))
+    if source.kind == "tensors":
+        refuse_classes(plan)
     sha256 = source.sha256()
     figures = apply(plan, source.module, step)
     out.parent.mkdir(parents=True, exist_ok=True)
@@ -40,6 +42,16 @@ def run(model: str, recipe: str, out: Path, step: Step) -> tuple[dict[str, Any],
         os.replace(file, out)
         os.replace(told, beside)
     return manifest, [out, beside]
+
+
+def refuse_classes(recipe: Recipe) -> None:
+    """A file of tensors does not say what modules they were of.  Errors: RECIPE-6."""
+    for rule in recipe.weight:
+        if rule.module and not rule.optional:                                              # RECIPE-6
+            raise SpecError("RECIPE-6", f"{rule.where}.module: a file of tensors has no modules.", given=", ".join(rule.module),
+                            wanted="a rule that selects by name and size",
+                            fix="give the model's folder, or module:function; or copy the recipe, and write e.g. "
+                            'name = "encoder.*.weight" instead of module')
 
 
 def manifest_path(out: Path) -> Path:

@@ -91,7 +91,8 @@ class Rule:
         for selectors in self.selectors():
             fitting, refusal = _fitting(selectors, model)
             if not fitting and not self.optional and refusal is not None:                  # RECIPE-6
-                raise SpecError("RECIPE-6", f"{self.where}: {refusal.what}", wanted=refusal.wanted, given=refusal.given,
+                wanted = refusal.wanted.replace(self.module[-1], " or ".join(self.module), 1) if self.module else refusal.wanted
+                raise SpecError("RECIPE-6", f"{self.where}: {refusal.what}", wanted=wanted, given=refusal.given,
                                 fix=refusal.fix or "or write optional = true, if some models have none") from refusal
             found |= fitting
         return found
