@@ -150,6 +150,18 @@ def test_a_folder_is_no_recipe(tmp_path):                                       
         Recipe.load(tmp_path)
 
 
+@pytest.mark.parametrize(("kind", "key"), [("weight", 'name = "*"'), ("interm", 'name = "up"')])
+def test_a_weight_may_choose_anew_after_each_step_and_nothing_else_can(kind, key):
+    """external = "same-format": as many entries as there are; an intermediate has none before."""
+    parts = 'format = {inline = "keep-all", temporary = "dense", external = "same-format", final = "csr"}'
+    rule = f"[[{kind}]]\n{key}\n{parts}\n"
+    if kind == "weight":
+        assert recipe(HEAD + rule).weight[0].keywords["external_sparsifier"] == "same-format"
+    else:
+        with pytest.raises(SpecError, match=r"RECIPE-5: my\.toml, interm\[1\]\.format: CORE-L1"):
+            recipe(RULE + rule)
+
+
 # -- which weights ----------------------------------------------------------------------------------------------------
 
 def weights(text):
@@ -324,6 +336,23 @@ def test_one_by_one_is_what_the_builder_makes():
 
     for name in ("up.weight", "conv.weight"):
         assert torch.equal(expected.get_parameter(name).to_dense(), model.get_parameter(name).to_dense())
+
+
+def test_a_pattern_that_is_chosen_anew_while_the_model_trains():
+    """The builder that follows the recipe does it with each optimizer step."""
+    model = Small()
+    made = recipe(HEAD + '[[weight]]\nname = "up.*"\ninitial = "scalar-fraction:0.75"\n'
+                  'format = {inline = "keep-all", temporary = "dense", external = "same-format", final = "csr"}\n'
+                  '[[weight_grad]]\nname = "up.*"\nformat = "dense"')
+    builder = made.builder(model)
+    optimizer = torch.optim.SGD(model.parameters(), lr=100.0)
+    builder.sparsify_model_and_optimizer_inplace(model, optimizer)
+    before = model.up.weight.pattern
+    model.up(torch.randn(4, 8)).square().sum().backward()
+    optimizer.step()
+
+    assert model.up.weight.nnz == 32
+    assert not torch.equal(before, model.up.weight.pattern)
 
 
 def test_figures_are_those_of_the_card():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -76,8 +77,10 @@ def _parameters(model: nn.Module) -> dict[str, Tensor]:
 
 
 def _make_sparse(model: nn.Module, name: str, rule: Rule, rng: np.random.Generator) -> None:
+    parts: Any = dict(rule.keywords)
+    form = weight_format(parts.pop("format", None), rule.initial, parts)
     try:
-        carry_out(exchanges(model, Plan({name: weight_format(rule.form, rule.initial, {})}), rng))
+        carry_out(exchanges(model, Plan({name: form}), rng))
     except SpecError as refused:
         raise SpecError(refused.clause, f"{name}, by {rule.where}: {refused.what}", wanted=refused.wanted, given=refused.given,
                         fix=refused.fix) from refused

@@ -106,15 +106,15 @@ class Recipe:
         for rule in self.weight:
             names = [name for name, its in rules.items() if its is rule]
             if names:
-                builder.set_weight(names, format=rule.form, initial_sparsifier=rule.initial)
+                builder.set_weight(names, initial_sparsifier=rule.initial, **rule.keywords)
         for rule in self.weight_grad:
             names = list(rule.parameters(model))
             if names:
-                builder.set_weight_grad(names, format=rule.form)
+                builder.set_weight_grad(names, **rule.keywords)
         for rules_of_kind, add in ((self.interm, builder.set_interm), (self.interm_grad, builder.set_interm_grad)):
             for rule in rules_of_kind:
                 module = rule.module[0] if rule.module else None
-                add(rule.name, module=module, node=rule.node, output=rule.output, format=rule.form)
+                add(rule.name, module=module, node=rule.node, output=rule.output, **rule.keywords)
         return builder
 
     def plan(self) -> dict[str, Any]:
@@ -141,7 +141,7 @@ class Recipe:
 
 
 def _made(content: dict[str, Any], source: str) -> Recipe:
-    rules = {kind: tuple(make_rule(said, f"{source}, {key_of([kind, i])}", kind.endswith("_grad"))
+    rules = {kind: tuple(make_rule(said, f"{source}, {key_of([kind, i])}", kind)
                          for i, said in enumerate(content.get(kind, ()))) for kind in KINDS}
     rest = {key: value for key, value in content.items() if key not in (*KINDS, "version")}
     recipe = Recipe(**rules, **rest, source=source)

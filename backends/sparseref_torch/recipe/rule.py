@@ -13,6 +13,7 @@ from sparseref import Dense, OutputFormat, SpecError
 from sparseref.formats import parse_format
 from sparseref.output import short_format
 from sparseref.registry import parse_layout, parse_sparsifier
+from sparseref.sparsifiers import own_sparsifier
 
 from ..builder import Selector
 
@@ -20,6 +21,10 @@ DENSE = "dense"
 """The format of a rule that leaves its tensors as they are."""
 SAME = "same"
 """The format of a gradient in the slots of its weight."""
+KEEPING = ("same", "same-format")
+"""External sparsifiers of a weight: after an optimizer step it keeps its pattern, or chooses as many entries anew."""
+PARTS = {"inline": "inline_sparsifier", "temporary": "tmp_format", "external": "external_sparsifier", "final": "out_format"}
+"""STen's four parts -> the keywords of `SparsityBuilder.set_weight`."""
 
 
 @dataclass(frozen=True)
@@ -50,28 +55,37 @@ class Rule:
         """In four parts (FMT-1)."""
         if isinstance(self.format, str):
             return short_format(*parse_format(self.format))
+        final, external = parse_layout(self.format["final"]), self.format["external"]
         return OutputFormat(parse_sparsifier(self.format["inline"]), parse_layout(self.format["temporary"]),
-                            parse_sparsifier(self.format["external"]), parse_layout(self.format["final"]))
+                            own_sparsifier(final) if external in KEEPING else parse_sparsifier(external), final)
 
     @property
-    def form(self) -> str | OutputFormat:
+    def keywords(self) -> dict[str, Any]:
         """The format as a `SparsityBuilder` takes it."""
-        return self.format if isinstance(self.format, str) else self.output_format
+        if isinstance(self.format, str):
+            return {"format": self.format}
+        return {keyword: self.format[part] for part, keyword in PARTS.items()}
 
     @property
     def formats(self) -> Any:
         """What a `Pruner` takes: the last format, or the list that ends with it."""
-        return [*self.ladder, self.form] if self.ladder else self.form
+        last = self.format if isinstance(self.format, str) else self.output_format
+        return [*self.ladder, last] if self.ladder else last
 
     @property
     def is_dense(self) -> bool:
         return self.format == DENSE or self.output_format.final == Dense()
 
-    def check(self, gradient: bool = False) -> Rule:
-        """The same, if its format and its sparsifiers are known.  Errors: RECIPE-5, which quotes the clause that refuses."""
+    def check(self, kind: str) -> Rule:
+        """The same, if its format and its sparsifiers are known for tensors of this kind, "weight" ... "interm_grad".
+
+        Errors: RECIPE-5, which quotes the clause that refuses.
+        """
         with quoted(f"{self.where}.format"):
-            if not (gradient and self.format == SAME):
+            if not (kind.endswith("_grad") and self.format == SAME):
                 _ = self.output_format
+            if kind != "weight" and isinstance(self.format, dict):
+                parse_sparsifier(self.format["external"])
         with quoted(f"{self.where}.initial"):
             if self.initial is not None:
                 parse_sparsifier(self.initial)
@@ -105,11 +119,11 @@ class Rule:
         return {key: value for key, value in said.items() if value is not None}
 
 
-def make_rule(said: dict[str, Any], where: str, gradient: bool = False) -> Rule:
-    """A checked table of the file -> the rule, of a gradient or of a tensor itself.  Errors: RECIPE-5."""
+def make_rule(said: dict[str, Any], where: str, kind: str) -> Rule:
+    """A checked table of the file -> the rule for tensors of this kind.  Errors: RECIPE-5."""
     many = {key: (said[key],) if isinstance(said[key], str) else tuple(said[key])
             for key in ("name", "module", "ladder") if key in said}
-    return Rule(**{**said, **many}, where=where).check(gradient)
+    return Rule(**{**said, **many}, where=where).check(kind)
 
 
 @contextmanager
