@@ -21,6 +21,7 @@ from .builder import (
     sparsified_op,
     unregister,
 )
+from .recipe import Recipe
 from .tensor import (
     Record,
     SparseTensor,
@@ -33,6 +34,7 @@ from .tensor import (
 )
 
 __all__ = [
+    "Recipe",
     "Record",
     "Selector",
     "SparseTensor",
