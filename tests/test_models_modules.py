@@ -63,3 +63,16 @@ def test_a_large_batch_is_convolved_in_parts(monkeypatch):
     actual = functional.conv2d(x, weight)
 
     assert torch.equal(expected, actual)
+
+
+@pytest.mark.parametrize("inference", [False, True], ids=["no_grad", "inference"])
+def test_a_checkpoint_with_other_patterns_is_loaded(inference):
+    """load_state_dict copies below autograd, where `to` arrives as one operator."""
+    source, target = sparse_linear(), sparse_linear("nm:2:4").double()
+    with torch.inference_mode(inference):
+        target.load_state_dict(source.state_dict())
+    expected = source.weight.detach().to_dense().double()
+    actual = target.weight.detach().to_dense()
+
+    assert torch.equal(expected, actual)
+    assert target.weight.nnz == source.weight.nnz

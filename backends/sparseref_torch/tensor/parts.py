@@ -99,8 +99,8 @@ def part_of(func: Any, args: Any, kwargs: Any) -> Any:
 
 
 def is_view(func: Any) -> bool:
-    """True for operators whose results share the memory of their first operand."""
-    return func.is_view or func is aten._unsafe_view.default
+    """True for operators whose results share the memory of their first operand; `to` does only where nothing changes."""
+    return (func.is_view and func.overloadpacket is not aten.to) or func is aten._unsafe_view.default
 
 
 def run(func: Any, args: Any, kwargs: Any) -> Any:

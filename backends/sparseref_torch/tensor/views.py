@@ -24,7 +24,8 @@ SAME_ORDER = (aten.view.default, aten._unsafe_view.default, aten.reshape.default
 def alias(func: Any, args: Any, kwargs: Any) -> Any:
     """[shape] -> [shape], the same memory."""
     a = args[0]
-    return SparseTensor(a.sparse, a.shape, a.turned).alike(a)
+    with torch.inference_mode(a.is_inference()):               # what shares the memory of a counts its versions, too
+        return SparseTensor(a.sparse, a.shape, a.turned).alike(a)
 
 
 @implements(*SAME_ORDER)
