@@ -7,6 +7,7 @@ from file_models import bits_of, net, state_bits, whole_numbers
 from sparseref_torch import sparsify
 from sparseref_torch.files import Keys, load_model, save_model
 from torch import nn
+from torch.testing._internal.two_tensor import TwoTensor
 
 pytestmark = pytest.mark.filterwarnings("ignore:embedding fell back to dense:sparseref.FallbackWarning")
 
@@ -80,6 +81,7 @@ class Loud(nn.Linear):
 @pytest.mark.parametrize(("expected", "model"), [
     ("MODEL-1", Loud(2, 2)), ("MODEL-1", None), ("MODEL-1", [torch.ones(1)]), ("MODEL-1", {"w": 1}),
     ("MODEL-1", {"w": torch.ones(2, device="meta")}), ("MODEL-1", {"w": torch.ones(2, 2).to_sparse()}),
+    ("MODEL-1", {"w": TwoTensor(torch.ones(2), torch.ones(2))}),
     ("FILE-7", {"w": torch.ones(2).to(torch.float8_e4m3fn)}), ("FILE-7", {"w": torch.ones(2, dtype=torch.complex64)}),
     ("FILE-6", {"w": sparsify(whole_numbers(4, 4), "csr:0.5"), "w.values": torch.ones(1)}), ("FILE-6", {3: torch.ones(1)})],
     ids=str)

@@ -173,6 +173,28 @@ def test_what_the_model_ties_may_stand_twice_in_the_file(tmp_path):
     assert state_bits(saved) == state_bits(again)
 
 
+def test_ties_of_the_model_and_of_the_file_add_up(tmp_path):
+    """a is c in the model, b is c in the file: all three are one, if the file has one value for them."""
+    def three(seed, **tied):
+        torch.manual_seed(seed)
+        model = nn.ParameterDict({name: torch.randn(4, 4) for name in "abc"})
+        for name, other in tied.items():
+            model[name] = model[other]
+        return model
+
+    saved, fresh, again = three(0, c="b"), three(1, c="a"), three(2, c="a")
+    other = save_model(saved, tmp_path / "file")
+
+    with pytest.raises(ValueError, match="MODEL-4"):
+        load_model(fresh, other)
+    with torch.no_grad():
+        saved.a.copy_(saved.b)
+    load_model(again, save_model(saved, tmp_path / "file"))
+
+    assert again.a is again.b is again.c
+    assert state_bits(saved) == state_bits(again)
+
+
 def test_the_size_of_a_model_is_that_of_its_tensors(tmp_path):
     """What is tied once, what is sparse as its card says, and the index (FILE-7, CORE-B1)."""
     model = net()
