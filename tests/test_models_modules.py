@@ -4,10 +4,12 @@ from itertools import product
 
 import pytest
 import torch
-from sparseref_torch import SparseTensor, sparse_parameter, sparsify
+from sparseref_torch import SparseTensor, sparse_parameter, sparsify, strict
 from sparseref_torch.tensor import convolutions
 from torch import nn
 from torch.nn import functional
+
+from sparseref import SpecError
 
 
 def sparse_linear(form="csr:0.75"):
@@ -76,3 +78,31 @@ def test_a_checkpoint_with_other_patterns_is_loaded(inference):
 
     assert torch.equal(expected, actual)
     assert target.weight.nnz == source.weight.nnz
+
+
+@pytest.mark.parametrize("turned", [False, True], ids=["[N, D]", "stored as [D, N]"])
+@pytest.mark.parametrize("form", ["csr:0.9", "nm:2:4", "nmg:2:8:8", "csc:0.9"])
+def test_rows_of_an_embedding_are_looked_up(form, turned):
+    """Bit for bit the rows of the decoded weight, without decoding it."""
+    weight = sparsify(torch.randn(40, 24), form, turned=turned)
+    for indices in (torch.randint(0, 40, (3, 5)), torch.tensor(7), torch.zeros(0, 2, dtype=torch.int32)):
+        with strict():
+            actual = functional.embedding(indices, weight)
+        expected = functional.embedding(indices, weight.to_dense())
+
+        assert torch.equal(expected, actual)
+
+
+@pytest.mark.parametrize("index", [-1, 40])
+def test_a_row_that_is_none_is_refused(index):
+    """As torch refuses it."""
+    with pytest.raises(IndexError, match="out of range"):
+        functional.embedding(torch.tensor([index]), sparsify(torch.randn(40, 24), "csr:0.9"))
+
+
+def test_a_torch_sparse_gradient_is_refused():
+    """TENSOR-4: a hook may not change its type, so the error names the switch that makes it dense."""
+    embedding = nn.Embedding(40, 24, sparse=True)
+    embedding.weight = sparse_parameter(sparsify(embedding.weight, "csr:0.9"))
+    with pytest.raises(SpecError, match=r"(?s)TENSOR-4.*sparse=False"):
+        embedding(torch.tensor([1, 2])).sum().backward()

@@ -1,6 +1,16 @@
 """The sparse tensor: a torch.Tensor that stores only what its layout stores, and computes with it where a kernel exists."""
 
-from . import convolutions, copying, dispatch, elementwise, foreach, products, reductions, views  # noqa: F401 - each brings rules
+from . import (  # noqa: F401 - each brings its rules
+    convolutions,
+    copying,
+    dispatch,
+    elementwise,
+    foreach,
+    lookups,
+    products,
+    reductions,
+    views,
+)
 from .explain import explain
 from .kernels import use_backend
 from .make import from_pattern, sparse_parameter, sparsify

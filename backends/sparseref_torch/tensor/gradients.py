@@ -72,7 +72,11 @@ def _is_said_by_its_string(part: Any) -> bool:
 
 
 def stored_as(held: dict[str, Any], grad: Tensor, form: Any) -> Tensor:
-    """What a parameter holds, grad [shape] -> [shape] in the form."""
+    """What a parameter holds, grad [shape] -> [shape] in the form.  Errors: TENSOR-4 for a torch.sparse gradient."""
+    if grad.is_sparse:                                                                     # TENSOR-4
+        raise SpecError("TENSOR-4", f"the gradient is a {grad.layout} tensor, which no hook may bring into another form.",
+                        wanted=f"a dense gradient to be stored as {form!r}", given="nn.Embedding(sparse=True), as it seems",
+                        fix="sparse=False, or set_grad_format(None)")
     dense = grad.to_dense() if isinstance(grad, SparseTensor) else grad
     if form != "same":
         return sparsify(dense, as_format(form), turned=held["turned"])
