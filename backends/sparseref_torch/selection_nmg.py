@@ -42,18 +42,25 @@ def fibre_scores(blocks: Tensor, n: int) -> Tensor:
 
 
 def assign_greedily(scores: Tensor, g: int) -> Tensor:
-    """scores [X, F, C] of X chunks -> int64 [X, F]: best pair first, ties to the lower fibre, then pattern (NMGS-S2, S3)."""
+    """scores [X, F, C] of X chunks -> int64 [X, F]: best pair first, ties to the lower fibre, then pattern (NMGS-S2, S3).
+
+    Taking pairs from one ranking, best first, gives the one stable matching between fibres and patterns.  So does deferred
+    acceptance (Gale and Shapley 1962), which treats all fibres at once: each goes to the best pattern that has not turned it
+    down, and each pattern turns down all but its best g; some dozens of rounds instead of F*C steps.
+    """
     chunks, fibres, patterns = scores.shape
-    order = (-scores.reshape(chunks, fibres * patterns)).argsort(dim=1, stable=True)           # fibre-major: NMGS-S3
-    every = torch.arange(chunks, device=scores.device)
-    fibre_at = (order // patterns + every[:, None] * fibres).T.contiguous()                # [F*C, X], flat in owner
-    pattern_of = (order % patterns).T.contiguous()
-    pattern_at = pattern_of + every * patterns                                             # [F*C, X], flat in room
-    owner = torch.full((chunks * fibres,), -1, device=scores.device)
-    room = torch.full((chunks * patterns,), g, device=scores.device)
-    for fibre, place, pattern in zip(fibre_at, pattern_at, pattern_of, strict=True):       # the same rank in all chunks
-        before, left = owner[fibre], room[place]
-        take = (before < 0) & (left > 0)
-        owner[fibre] = torch.where(take, pattern, before)
-        room[place] = left - take.long()
-    return owner.reshape(chunks, fibres)
+    pairs = fibres * patterns
+    ranking = (-scores.reshape(chunks, pairs)).argsort(dim=1, stable=True)                 # fibre-major: NMGS-S3
+    rank = torch.empty_like(ranking).scatter_(1, ranking, torch.arange(pairs, device=scores.device).expand_as(ranking))
+    rank = rank.reshape(chunks, fibres, patterns)
+    wishes = rank.argsort(dim=2)                               # [X, F, C]: each fibre's patterns, best first
+    refusals = torch.zeros(chunks, fibres, dtype=torch.int64, device=scores.device)
+    while True:
+        wish = wishes.gather(2, refusals[..., None])           # [X, F, 1]
+        merit = rank.gather(2, wish)[..., 0]
+        line = (wish[..., 0] * pairs + merit).argsort(dim=1)   # [X, F]: fibres by pattern, the best first
+        pattern = wish[..., 0].gather(1, line)
+        place = torch.arange(fibres, device=scores.device) - torch.searchsorted(pattern, pattern)
+        if not (place >= g).any():
+            return wish[..., 0]
+        refusals.scatter_add_(1, line, (place >= g).long())
