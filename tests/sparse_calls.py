@@ -1,4 +1,4 @@
-"""Calls on a tensor t [48, 64], as a user writes them; d is dense [48, 64], c a column, v, x and y are what it is multiplied by."""
+"""Calls on a tensor t [48, 64], as a user writes them; d is dense [48, 64], c a column, v, x and y are what it multiplies."""
 
 import torch
 import torch.nn.functional as F  # noqa: N812 - its name everywhere

@@ -75,7 +75,7 @@ def densely(func: Any, args: Any, kwargs: Any, reason: str) -> Any:
     trace.fell_back(name_of(func), layouts_of((args, kwargs)), reason, bits_of((args, kwargs)))
     plain, named = all_dense((args, kwargs))
     result = func(*plain, **named)
-    for given, used in _written(func, args, kwargs, plain, named):
+    for given, used in _each(written_to(func, args, kwargs, plain, named)):
         if isinstance(given, SparseTensor):
             given.copy_(used if _assigns(func) else given.like(used))
             result = given if result is used else result
@@ -94,7 +94,7 @@ def _assigns(func: Any) -> bool:
     return func.overloadpacket in ASSIGNING or func._overloadname.endswith("out")
 
 
-def _written(func: Any, args: Any, kwargs: Any, plain: Any, named: Any) -> list[tuple[Any, Any]]:
+def written_to(func: Any, args: Any, kwargs: Any, plain: Any, named: Any) -> list[tuple[Any, Any]]:
     """The operands that the operator writes to: (as given, as used)."""
     pairs = []
     for place, argument in enumerate(func._schema.arguments):
@@ -103,8 +103,13 @@ def _written(func: Any, args: Any, kwargs: Any, plain: Any, named: Any) -> list[
                 pairs.append((args[place], plain[place]))
             elif argument.name in kwargs:
                 pairs.append((kwargs[argument.name], named[argument.name]))
-    return [pair for given, used in pairs for pair in (zip(given, used, strict=True) if isinstance(given, list | tuple)
-                                                        else [(given, used)])]
+    return pairs
+
+
+def _each(pairs: list[tuple[Any, Any]]) -> list[tuple[Any, Any]]:
+    """Pairs of tensors and of lists of tensors -> pairs of tensors."""
+    return [pair for given, used in pairs
+            for pair in (zip(given, used, strict=True) if isinstance(given, list | tuple) else [(given, used)])]
 
 
 def write(a: SparseTensor, values: Tensor) -> SparseTensor:

@@ -14,10 +14,13 @@ from .. import operators
 from ..tensors import TorchSparse
 from . import opaque
 from .dispatch import computed, general, implements, sparse_of
-from .operands import dense, in_slots, share_slots
+from .operands import check_divisor, dense, in_slots, share_slots
 from .sparse_tensor import SparseTensor
 
 aten = torch.ops.aten
+
+ZERO = object()
+"""Stands for a sparse operand where it is asked what an operator makes of zeros."""
 
 FILLS = {aten.fill_, aten.zero_, aten.normal_, aten.uniform_, aten.bernoulli_, aten.exponential_, aten.random_,
          aten.log_normal_, aten.cauchy_, aten.geometric_}
@@ -36,6 +39,8 @@ def in_place(func: Any, args: Any, kwargs: Any) -> Any:
         a = args[0]
         if not isinstance(a, SparseTensor):
             return NotImplemented
+        if func.overloadpacket is aten.div_:
+            check_divisor(a, args[1])
         sparse = a.sparse
         func(sparse.values, *(in_slots(a, other) for other in args[1:]), **{k: in_slots(a, v) for k, v in kwargs.items()})
         opaque.written(sparse)
@@ -49,6 +54,8 @@ def in_place_of_several(func: Any, args: Any, kwargs: Any) -> Any:
     """As `in_place`, for operators that torch does not tag as elementwise or that write dense tensors from sparse ones."""
     if isinstance(args[0], SparseTensor):
         a = args[0]
+        if func.overloadpacket is aten.addcdiv_:
+            check_divisor(a, args[2])
         func(a.sparse.values, *(in_slots(a, other) for other in args[1:]), **kwargs)
         opaque.written(a.sparse)
         computed(func, args, kwargs, "slots")
@@ -91,12 +98,15 @@ def add(func: Any, args: Any, kwargs: Any) -> Any:
 
 @general
 def zero_preserving(func: Any, args: Any, kwargs: Any) -> Any:
-    """a [shape] -> f(a) [shape] in a's slots, for elementwise f with f(0) = 0; numbers are its only other operands."""
-    others = (*args[1:], *kwargs.values())
-    if torch.Tag.pointwise not in func.tags or any(isinstance(other, Tensor | list | tuple) for other in others):
+    """a, b ... [shape] in the same slots -> f(a, b ...) [shape] in them, for elementwise f with f(0, 0 ...) = 0."""
+    if torch.Tag.pointwise not in func.tags or not isinstance(args[0], SparseTensor):
         return NotImplemented
     a = args[0]
-    if not isinstance(a, SparseTensor) or not _keeps_zero(func, tuple(args[1:]), tuple(kwargs.items()), a.dtype):
+    if any(isinstance(other, Tensor | list | tuple) and not (isinstance(other, SparseTensor) and share_slots(a, other))
+           for other in args[1:]) or any(isinstance(other, Tensor) for other in kwargs.values()):
+        return NotImplemented
+    zeros = [ZERO if isinstance(operand, Tensor) else operand for operand in args]
+    if not _keeps_zero(func, tuple(zeros), tuple(kwargs.items()), a.dtype):
         return NotImplemented
     return _in_slots_of(a, func, args, args, kwargs)
 
@@ -127,9 +137,10 @@ def _specified(name: str, a: SparseTensor, b: SparseTensor, func: Any, args: Any
 
 
 @cache
-def _keeps_zero(func: Any, others: tuple[Any, ...], named: tuple[Any, ...], dtype: torch.dtype) -> bool:
+def _keeps_zero(func: Any, operands: tuple[Any, ...], named: tuple[Any, ...], dtype: torch.dtype) -> bool:
+    zero = torch.zeros(1, dtype=dtype)
     try:
-        image = func(torch.zeros(1, dtype=dtype), *others, **dict(named))
+        image = func(*(zero if operand is ZERO else operand for operand in operands), **dict(named))
     except (RuntimeError, TypeError, NotImplementedError):     # what is wrong with the call is said by the call itself
         return False
     return isinstance(image, Tensor) and str(image.dtype).removeprefix("torch.") in DTYPES and bool(image == 0)

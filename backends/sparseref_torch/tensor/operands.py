@@ -8,6 +8,8 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
+from sparseref import SpecError
+
 from . import opaque, slots
 from .sparse_tensor import SparseTensor
 
@@ -48,6 +50,16 @@ def share_slots(a: SparseTensor, b: SparseTensor) -> bool:
     if opaque.tracing(one.values, two.values):                 # a traced graph knows the tensors, not what they hold
         return one.layout == two.layout and all(one[name] is two[name] for name in one.tensors if name != "values")
     return slots.same_slots(one, two)
+
+
+def check_divisor(a: Any, divisor: Any) -> None:
+    """Refuse to divide what is stored by what is not (TENSOR-5): an optimizer would make NaN of it."""
+    if isinstance(a, SparseTensor) and isinstance(divisor, SparseTensor) and not share_slots(a, divisor):
+        raise SpecError("TENSOR-5", "the divisor has other slots than the tensor that it divides.",
+                        wanted=f"the slots of {a!r}", given=repr(divisor), fix=FOLLOW)
+
+
+FOLLOW = "after a pattern changed, the state must follow: state.set_sparse_(parameter.detach().like(state.to_dense()))"
 
 
 def first_sparse(operands: Any) -> SparseTensor | None:

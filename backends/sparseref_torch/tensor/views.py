@@ -96,6 +96,19 @@ def zeros_like(func: Any, args: Any, kwargs: Any) -> Any:
     return a.with_values(torch.zeros_like(a.sparse.values, dtype=dtype))
 
 
+@implements(aten.full_like)
+def full_like(func: Any, args: Any, kwargs: Any) -> Any:
+    """[shape] -> [shape], all entries one number: with the same slots where it is 0, as Adagrad's state; else dense."""
+    return zeros_like(aten.zeros_like.default, args[:1], kwargs) if args[1] == 0 else anew(func, args, kwargs)
+
+
+@implements(aten.ones_like, aten.rand_like, aten.randn_like, aten.randint_like)
+def anew(func: Any, args: Any, kwargs: Any) -> Any:
+    """[shape] -> dense [shape]: nothing is decoded."""
+    form = args[0].sparse.values.new_empty(()).expand(args[0].shape)
+    return func(form, *args[1:], **{"memory_format": torch.contiguous_format, **kwargs})
+
+
 @implements(aten.new_zeros, aten.new_empty, aten.new_ones, aten.new_full, aten.new_empty_strided)
 def new(func: Any, args: Any, kwargs: Any) -> Any:
     """A dense tensor of another shape, with a's dtype and device."""
