@@ -71,6 +71,32 @@ def test_a_gradient_is_stored_in_any_format(form, turned):
         assert torch.equal(expected.to_dense(), same.grad.to_dense())
 
 
+def test_gradients_that_add_up_are_brought_into_their_format_again():
+    """A second backward pass whose large entries lie elsewhere: they are not lost; zeroing keeps the form."""
+    parameter = sparse_parameter(sparsify(torch.randn(4, 8), "csr:0.5"), "csr:0.75")
+    one, two = torch.zeros(1, 8), torch.zeros(1, 8)
+    one[0, :2], two[0, 2:4] = torch.tensor([1.0, 2.0]), torch.tensor([4.0, 8.0])
+    for x, expected in ((one, one), (two, two), (two, 2 * two)):
+        functional.linear(x, parameter).sum().backward()
+
+        assert isinstance(parameter.grad, SparseTensor)
+        assert torch.equal(expected.expand(4, 8), parameter.grad.to_dense())
+    parameter.grad.zero_()
+    functional.linear(one, parameter).sum().backward()
+
+    assert parameter.grad.nnz == 8
+    assert torch.equal(one.expand(4, 8), parameter.grad.to_dense())
+
+
+def test_a_gradient_in_the_slots_of_its_parameter_adds_up_there():
+    parameter = sparse_parameter(sparsify(torch.randn(4, 8), "csr:0.5"))
+    x = torch.arange(8.0).reshape(1, 8)
+    for count in (1, 2):
+        functional.linear(x, parameter).sum().backward()
+
+        assert torch.equal(count * x * parameter.pattern, parameter.grad.to_dense())
+
+
 def test_a_format_that_strings_do_not_say_is_kept_as_it_is():
     """same-pattern holds an array."""
     like = sr.sparsify(np.eye(8, dtype="f4"), "csr")

@@ -4,22 +4,28 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
 from torch import Tensor
 
 from sparseref import Layout, OutputFormat, SpecError
 from sparseref.registry import parse_layout, parse_sparsifier
 
 from ..tensors import TorchSparse
+from . import opaque
+from .dispatch import computed, implements
 from .make import parse, sparsify
+from .operands import share_slots
 from .sparse_tensor import FIELD, SparseTensor
+
+aten = torch.ops.aten
 
 
 def set_grad_format(parameter: SparseTensor, form: Any) -> SparseTensor:
     """parameter [shape], form: "same" slots as the parameter, "dense", any format (four parts too), None: as it comes.
 
     Autograd computes the gradient densely; a hook brings it into its form before it is added to `.grad`, so that what is
-    kept, clipped and sent to other processes is as small as the form says.  Further gradients, until `.grad` is cleared,
-    are added up in the slots that the first one chose.
+    kept, clipped and sent to other processes is as small as the form says.  The sum of several, until `.grad` is cleared, is
+    brought into the form again.
     Errors: TENSOR-4 for an unknown form, CORE-L1 and those of the format.
     """
     plain = as_plain(form)
@@ -79,6 +85,27 @@ def stored_as(held: dict[str, Any], grad: Tensor, form: Any) -> Tensor:
                         fix="sparse=False, or set_grad_format(None)")
     dense = grad.to_dense() if isinstance(grad, SparseTensor) else grad
     if form != "same":
-        return sparsify(dense, as_format(form), turned=held["turned"])
+        stored = sparsify(dense, as_format(form), turned=held["turned"])
+        stored.sum_format = form
+        return stored
     sparse = TorchSparse(held["descriptor"], held["matrix"], {name: held[FIELD + name] for name in held["fields"]})
-    return SparseTensor(sparse, dense.shape, held["turned"]).like(dense)
+    slots = SparseTensor(sparse, dense.shape, held["turned"])
+    if isinstance(grad, SparseTensor) and share_slots(slots, grad):                        # a registered backward gave it so
+        return grad
+    return slots.like(dense)
+
+
+@implements(aten.add_.Tensor)
+def accumulate(func: Any, args: Any, kwargs: Any) -> Any:
+    """A gradient in a format and another one -> their sum in that format, chosen anew, so that no large entry is lost.
+
+    Only where nothing is traced and neither has the slots of the other; a gradient in the slots of its parameter keeps them.
+    """
+    grad, other = args
+    form = getattr(grad, "sum_format", None)
+    if form is None or not isinstance(other, SparseTensor) or opaque.tracing(grad.sparse.values) or share_slots(grad, other):
+        return NotImplemented
+    total = grad.to_dense().add_(other.to_dense(), **kwargs)
+    computed(func, args, kwargs, "decode")
+    grad._hold(sparsify(total, as_format(form), turned=grad.turned).sparse)
+    return grad

@@ -32,7 +32,8 @@ class SparseTensor(Tensor):
     descriptor: Layout
     matrix: tuple[int, ...]
     turned: bool
-    grad_format: str | None
+    grad_format: Any
+    sum_format: Any
 
     @staticmethod
     def __new__(cls, sparse: TorchSparse, shape: Any = None, turned: bool = False, requires_grad: bool = False) -> SparseTensor:
@@ -126,9 +127,10 @@ class SparseTensor(Tensor):
         return self.set_grad_format(self.grad_format) if waiting else self
 
     def alike(self, other: SparseTensor) -> SparseTensor:
-        """-> self, with the gradient format of `other`, of which it is a view or a copy."""
-        if getattr(other, "grad_format", None) is not None:
-            self.grad_format = other.grad_format
+        """-> self, with the formats of `other`, of which it is a view or a copy."""
+        for name in ("grad_format", "sum_format"):
+            if getattr(other, name, None) is not None:
+                setattr(self, name, getattr(other, name))
         return self
 
     def __tensor_flatten__(self) -> tuple[list[str], Any]:
