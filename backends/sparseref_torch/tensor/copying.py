@@ -7,9 +7,13 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from sparseref.coding import check_fields
 from sparseref.registry import parse_layout
 
-from ..tensors import TorchSparse
+from ..positions import LAYOUTS
+from ..tensors import TorchSparse, to_numpy
+from ..validation import is_valid
+from . import opaque
 from .sparse_tensor import SparseTensor
 
 
@@ -32,9 +36,23 @@ def reduce(a: SparseTensor) -> Any:
 
 def rebuild(layout: str, matrix: tuple[int, ...], tensors: dict[str, Tensor], shape: tuple[int, ...], turned: bool,
             requires_grad: bool, is_parameter: bool, grad_format: Any) -> SparseTensor:
-    """What `reduce` kept -> the tensor; torch.load(weights_only=True) may call it."""
+    """What `reduce` kept -> the tensor; torch.load(weights_only=True) may call it.
+
+    Errors: REG-2 for a layout that is not registered here, CORE-A1, CORE-A2 and the layout's own for fields that break it.
+    """
     sparse = TorchSparse(parse_layout(layout), tuple(matrix), dict(tensors))
+    if not opaque.tracing(*tensors.values()):
+        _check(sparse)
     return _as_before(SparseTensor(sparse, tuple(shape), turned), requires_grad, is_parameter, grad_format)
+
+
+def _check(sparse: TorchSparse) -> None:
+    """Refuse fields that would make a kernel read where no memory is (CORE-A3)."""
+    fields = {name: tensor.cpu() for name, tensor in sparse.tensors.items()}
+    array = to_numpy(TorchSparse(sparse.layout, sparse.shape, fields), [])
+    check_fields(array)
+    if sparse.layout.name not in LAYOUTS or not is_valid(sparse):
+        sparse.layout.validate(array)
 
 
 def _as_before(tensor: SparseTensor, requires_grad: bool, is_parameter: bool, grad_format: Any) -> SparseTensor:
