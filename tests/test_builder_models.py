@@ -1,4 +1,4 @@
-"""The builder on real models: torchvision's resnet18, Hugging Face's BERT and GPT-2, and the MiniLM that is served."""
+"""The builder on real models: torchvision's resnet18, Hugging Face's BERT and GPT2, and the MiniLM that is served."""
 
 import warnings
 from copy import deepcopy
