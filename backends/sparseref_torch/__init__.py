@@ -32,13 +32,19 @@ from .tensor import (
     strict,
     use_backend,
 )
+from .training import SET, Distiller, Pruner, RigL, SparsityGuard
 
 __all__ = [
+    "SET",
+    "Distiller",
+    "Pruner",
     "Recipe",
     "Record",
+    "RigL",
     "Selector",
     "SparseTensor",
     "SparsityBuilder",
+    "SparsityGuard",
     "explain",
     "from_pattern",
     "is_turned",

@@ -32,6 +32,8 @@ def set_grad_format(parameter: SparseTensor, form: Any) -> SparseTensor:
     handle = vars(parameter).pop("grad_hook", None)
     if handle is not None:
         handle.remove()
+        if handle.hooks_dict_ref() is not parameter._backward_hooks:   # model.to(...) swapped all but this dict, and
+            parameter._backward_hooks = None                   # autograd calls no hook that is added to it from then on
     parameter.grad_format = plain
     if plain not in (None, "dense") and parameter.requires_grad:
         held = vars(parameter)                                 # model.half() swaps the dict into the tensor that stays
