@@ -21,6 +21,8 @@ from sparseref import SpecError
 
 from . import tasks
 
+FORMATS = ("nmg:2:8:8", "nmg:1:8:8")
+"""Three of four entries dropped, and seven of eight."""
 NEEDED = ("load_model", "train_batches", "evaluate")
 Batch = Any
 """What a model is called with: a dict by keyword, a tuple or list by position, anything else as it is."""
@@ -41,6 +43,9 @@ class Task:
     example() -> the batch whose latency is measured; default: the first training batch
     METRIC: what evaluate's number is called; default "score"
     STEPS, and optimizer(parameters, steps) -> (optimizer, its scheduler or None): how training is done; default: the runner's
+    FORMATS: the formats that are tried where none is named; default: nmg:2:8:8 and nmg:1:8:8
+    prepare(model, form, seed, progress): how the dense model is made sparse before it is trained, progress(done, of all);
+        default: the largest entries are kept
     calibrate(model): a control that trains nothing, such as BatchNorm's statistics measured anew; default: no such control
     load_model may take `quick`, to train less where it has to train, and `progress`, called with (stage, steps done, of all)
     """
@@ -56,6 +61,8 @@ class Task:
     steps: int | None = None
     optimizer: Callable[[Iterable[nn.Parameter], int], tuple[Optimizer, LRScheduler | None]] | None = None
     calibrate: Callable[[nn.Module], None] | None = None
+    formats: tuple[str, ...] = FORMATS
+    prepare: Callable[..., nn.Module] | None = None
 
     def dense(self, quick: bool = False, progress: Callable[[str, int, int], None] | None = None) -> nn.Module:
         """What load_model gives; it is told of `quick` and `progress` if it takes them."""
@@ -77,7 +84,8 @@ def load_task(named: str) -> Task:
     return Task(named if named in known else Path(named).stem, module.load_model, module.train_batches, module.evaluate,
                 getattr(module, "loss", imitate), (prune,) if isinstance(prune, str) else prune and tuple(prune),
                 getattr(module, "example", lambda: next(iter(module.train_batches(0)))), getattr(module, "METRIC", "score"),
-                getattr(module, "STEPS", None), getattr(module, "optimizer", None), getattr(module, "calibrate", None))
+                getattr(module, "STEPS", None), getattr(module, "optimizer", None), getattr(module, "calibrate", None),
+                tuple(getattr(module, "FORMATS", FORMATS)), getattr(module, "prepare", None))
 
 
 def built_in() -> dict[str, str]:
