@@ -4,6 +4,7 @@ from itertools import product
 
 import pytest
 import torch
+from models import error_ratio
 from sparseref_torch import SparseTensor, sparse_parameter, sparsify, strict
 from sparseref_torch.tensor import convolutions
 from torch import nn
@@ -106,3 +107,17 @@ def test_a_torch_sparse_gradient_is_refused():
     embedding.weight = sparse_parameter(sparsify(embedding.weight, "csr:0.9"))
     with pytest.raises(SpecError, match=r"(?s)TENSOR-4.*sparse=False"):
         embedding(torch.tensor([1, 2])).sum().backward()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16, torch.float16], ids=str)
+@pytest.mark.parametrize("form", ["csr:0.9", "nm:2:4", "masked:0.5"])
+def test_a_bias_is_added_before_the_sum_is_rounded(form, dtype):
+    """BOUND-1: where the bias cancels the sum, a sum that was rounded to half precision before is far off."""
+    for layer, x in ((nn.Linear(64, 64), torch.randn(200, 64)), (nn.Conv2d(16, 16, 3), torch.randn(4, 16, 12, 12))):
+        nn.init.normal_(layer.bias)
+        layer.weight = sparse_parameter(sparsify(5 * layer.weight, form))
+        layer, x = layer.to(dtype), x.to(dtype)
+        with torch.no_grad():
+            actual = error_ratio(layer, x, layer(x))
+
+        assert actual <= 1

@@ -48,9 +48,9 @@ def convolution(func: Any, args: Any, kwargs: Any) -> Any:
             trace.note("convolution", layouts_of((x, w)), "dense", "decoded", reason=why_own, cost_bits=bits_of(w))
             return func(image, kept(w), dense(bias), *args[3:])
         at_once = max(1, COLUMN_ENTRIES // max(math.prod(w.shape[1:]) * math.prod(sides), 1))
-    out = [_convolved(func, part, w, (stride, padding, dilation), sides) for part in image.split(max(at_once, 1))]
-    whole = out[0] if len(out) == 1 else torch.cat(out)
-    return whole if bias is None else whole.add_(dense(bias).reshape(-1, *[1] * len(sides)))
+    out = [_convolved(func, part, w, dense(bias), (stride, padding, dilation), sides)
+           for part in image.split(max(at_once, 1))]
+    return out[0] if len(out) == 1 else torch.cat(out)
 
 
 def _why_own(w: SparseTensor, image: Tensor) -> str | None:
@@ -64,10 +64,10 @@ def _why_own(w: SparseTensor, image: Tensor) -> str | None:
     return None
 
 
-def _convolved(func: Any, x: Tensor, w: SparseTensor, moves: Any, sides: list[int]) -> Tensor:
-    """x [B, C, *S], w [O, C, *k] -> [B, O, *S']."""
+def _convolved(func: Any, x: Tensor, w: SparseTensor, bias: Tensor | None, moves: Any, sides: list[int]) -> Tensor:
+    """x [B, C, *S], w [O, C, *k], bias [O] or None -> [B, O, *S']."""
     tokens = columns(x, w.shape[2:], *moves, sides).T                                      # [B*L, C*K]: L places, K = k1*k2..
-    out = contraction(func, SparseTensor(w.sparse), tokens, False).T                       # [O, B*L]
+    out = contraction(func, SparseTensor(w.sparse), tokens, False, bias).T                 # [O, B*L]
     return out.reshape(w.shape[0], x.shape[0], *sides).transpose(0, 1).contiguous()
 
 

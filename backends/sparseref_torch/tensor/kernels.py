@@ -1,7 +1,8 @@
 """The contraction behind every linear, matmul and convolution of a sparse tensor, and the kernels that can run it.
 
-One form serves all: x [T, C] with a matrix a [R, C] gives x aT [T, R]; turned, x [T, R] gives x a [T, C].  A kernel says
-what it declines and why; the first that does not decline runs.
+One form serves all: x [T, C] with a matrix a [R, C] gives x aT [T, R]; turned, x [T, R] gives x a [T, C].  What is added to
+it, a bias for one, is added before the sum is rounded (BOUND-1).  A kernel says what it declines and why; the first that does
+not decline runs.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ class Kernel(ABC):
         """Why this kernel does not take the call; None: it does."""
 
     @abstractmethod
-    def run(self, a: TorchSparse, x: Tensor, turned: bool) -> Tensor:
-        """a [R, C], x [T, C] -> [T, R]; turned: x [T, R] -> [T, C]; in the dtype of x."""
+    def run(self, a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
+        """a [R, C], x [T, C], plus [T, R], [R] or None -> [T, R]; turned: x [T, R], plus [T, C], [C] or None -> [T, C]."""
 
 
 class ByLines(Kernel):
@@ -55,9 +56,10 @@ class ByLines(Kernel):
             return f"at density {density:.2f} the dense product is faster"
         return None
 
-    def run(self, a: TorchSparse, x: Tensor, turned: bool) -> Tensor:
+    def run(self, a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
         lines = lines_of(a, turned)
-        return lines.times(wide(a.values), wide(x).T.contiguous()).T.to(x.dtype)
+        out = lines.times(wide(a.values), wide(x).T.contiguous()).T
+        return (out if plus is None else out.add_(plus)).to(x.dtype)
 
 
 class Decoded(Kernel):
@@ -68,9 +70,10 @@ class Decoded(Kernel):
     def declines(self, a: TorchSparse, x: Tensor, turned: bool) -> str | None:
         return None if finite(x) else "a structural zero would meet NaN or infinity (CORE-P2)"
 
-    def run(self, a: TorchSparse, x: Tensor, turned: bool) -> Tensor:
+    def run(self, a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
         dense = decoded(a, keep=True)
-        return x @ (dense if turned else dense.T)
+        dense = dense if turned else dense.T
+        return x @ dense if plus is None else torch.addmm(plus, x, dense)
 
 
 class Plugin(Kernel):
@@ -87,9 +90,10 @@ class Plugin(Kernel):
         cell = sr.Cell("linear", ("array", a.layout.name, "absent"), str(x.dtype).removeprefix("torch."))
         return "its linear takes no transposed weight" if turned else self.chosen.declines(cell)
 
-    def run(self, a: TorchSparse, x: Tensor, turned: bool) -> Tensor:
+    def run(self, a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
         operands = to_numpy(x.detach(), []), to_numpy(a, [])
-        return to_torch(self.chosen.call("linear", *operands, None))
+        product = to_torch(self.chosen.call("linear", *operands, None))
+        return product if plus is None else product.add_(plus)
 
 
 KERNELS: list[Kernel] = [ByLines(), Decoded()]
@@ -121,9 +125,9 @@ def choose(a: TorchSparse, x: Tensor, turned: bool) -> tuple[Kernel, str]:
                        given="; ".join(reasons), fix="cast the input to a floating-point dtype")
 
 
-def contract(a: TorchSparse, x: Tensor, turned: bool) -> Tensor:
-    """a [R, C], x [T, C] -> x aT [T, R]; turned: x [T, R] -> x a [T, C] (MATMUL-1)."""
-    return choose(a, x, turned)[0].run(a, x, turned)
+def contract(a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
+    """a [R, C], x [T, C] -> plus + x aT [T, R]; turned: x [T, R] -> plus + x a [T, C] (MATMUL-1, LINEAR-1)."""
+    return choose(a, x, turned)[0].run(a, x, turned, plus)
 
 
 def finite(x: Tensor) -> bool:

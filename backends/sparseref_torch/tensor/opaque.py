@@ -33,9 +33,11 @@ def gather(a: TorchSparse, dense: Tensor) -> Tensor:
     return torch.ops.sparseref.gather(*_parts(a), dense) if tracing(a.values, dense) else slots.gather(a, dense)
 
 
-def contract(a: TorchSparse, x: Tensor, turned: bool) -> Tensor:
-    """a [R, C], x [T, C] -> x aT [T, R]; turned: x [T, R] -> x a [T, C]."""
-    return torch.ops.sparseref.contract(*_parts(a), x, turned) if tracing(a.values, x) else kernels.contract(a, x, turned)
+def contract(a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
+    """a [R, C], x [T, C] -> plus + x aT [T, R]; turned: x [T, R] -> plus + x a [T, C]."""
+    if tracing(a.values, x):
+        return torch.ops.sparseref.contract(*_parts(a), x, turned, plus)
+    return kernels.contract(a, x, turned, plus)
 
 
 def cleared(values: Tensor, a: TorchSparse) -> Tensor:
@@ -84,13 +86,15 @@ def _(fields: Any, layout: Any, names: Any, matrix: Any, dense: Tensor) -> Tenso
 
 
 @torch.library.custom_op("sparseref::contract", mutates_args=(),
-                         schema="(Tensor[] fields, str layout, str[] names, int[] matrix, Tensor x, bool turned) -> Tensor")
-def _contract(fields: list[Tensor], layout: str, names: list[str], matrix: list[int], x: Tensor, turned: bool) -> Tensor:
-    return kernels.contract(_sparse(fields, layout, names, matrix), x, turned).contiguous()
+                         schema="(Tensor[] fields, str layout, str[] names, int[] matrix, Tensor x, bool turned, Tensor? plus)"
+                                " -> Tensor")
+def _contract(fields: list[Tensor], layout: str, names: list[str], matrix: list[int], x: Tensor, turned: bool,
+              plus: Tensor | None) -> Tensor:
+    return kernels.contract(_sparse(fields, layout, names, matrix), x, turned, plus).contiguous()
 
 
 @_contract.register_fake
-def _(fields: Any, layout: Any, names: Any, matrix: Any, x: Tensor, turned: bool) -> Tensor:
+def _(fields: Any, layout: Any, names: Any, matrix: Any, x: Tensor, turned: bool, plus: Tensor | None) -> Tensor:
     return x.new_empty(x.shape[0], matrix[1 if turned else 0])
 
 

@@ -26,10 +26,12 @@ def mm(func: Any, args: Any, kwargs: Any) -> Any:
 def addmm(func: Any, args: Any, kwargs: Any) -> Any:
     """c, a [M, K], b [K, N] -> beta c + alpha a b [M, N]."""
     c, a, b = args
+    alpha, beta = kwargs.get("alpha", 1), kwargs.get("beta", 1)
+    if alpha == beta == 1:
+        return _product(func, a, b, dense(c))
     product = _product(func, a, b)
     if product is NotImplemented:
         return NotImplemented
-    alpha, beta = kwargs.get("alpha", 1), kwargs.get("beta", 1)
     product = product if alpha == 1 else product * alpha
     return product if beta == 0 else product.add_(dense(c), alpha=beta)
 
@@ -59,14 +61,12 @@ def linear(func: Any, args: Any, kwargs: Any) -> Any:
     x, w, bias = (*args, None)[:3]
     if w.dim() != 2:
         return NotImplemented
-    product = _product(func, x.reshape(-1, x.shape[-1]), w.t())
-    if product is NotImplemented:
-        return NotImplemented
-    return (product if bias is None else product.add_(dense(bias))).reshape(*x.shape[:-1], w.shape[0])
+    product = _product(func, x.reshape(-1, x.shape[-1]), w.t(), dense(bias))
+    return product if product is NotImplemented else product.reshape(*x.shape[:-1], w.shape[0])
 
 
-def _product(func: Any, a: Any, b: Any) -> Any:
-    """a [M, K], b [K, N], one of them sparse at least -> dense [M, N]."""
+def _product(func: Any, a: Any, b: Any, plus: Tensor | None = None) -> Any:
+    """a [M, K], b [K, N], one of them sparse at least, plus (fits [M, N]) or None -> plus + a b, dense [M, N]."""
     if not all(_is_matrix(operand) for operand in (a, b)):
         return NotImplemented
     if a.shape[1] != b.shape[0]:                               # a kernel that looks entries up would not notice
@@ -75,10 +75,11 @@ def _product(func: Any, a: Any, b: Any) -> Any:
     if a.dtype != b.dtype:
         raise RuntimeError(f"expected m1 and m2 to have the same dtype, but got: {a.dtype} != {b.dtype}")
     if isinstance(a, SparseTensor) and isinstance(b, SparseTensor):
-        return _both(func, a, b)
+        return _both(func, a, b) if plus is None else _both(func, a, b).add_(plus)
     if isinstance(b, SparseTensor):                            # a b = a (b.T).T: b.T lies as it is stored where b is turned
-        return contraction(func, b, a, not b.turned).contiguous()
-    return contraction(func, a, b.T, a.turned).T.contiguous()    # a b = ((b.T) a.T).T
+        return contraction(func, b, a, not b.turned, plus).contiguous()
+    plus = None if plus is None else plus.expand(a.shape[0], b.shape[1]).T
+    return contraction(func, a, b.T, a.turned, plus).T.contiguous()    # a b = ((b.T) a.T).T
 
 
 def _is_matrix(operand: Any) -> bool:
@@ -88,14 +89,17 @@ def _is_matrix(operand: Any) -> bool:
     return tuple(operand.shape) == (operand.matrix[::-1] if operand.turned else operand.matrix) and len(operand.matrix) == 2
 
 
-def contraction(func: Any, a: SparseTensor, x: Tensor, turned: bool) -> Tensor:
-    """x [T, C], stored a [R, C] -> [T, R]; turned: x [T, R] -> [T, C]; the result may lie in memory as its transpose."""
+def contraction(func: Any, a: SparseTensor, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
+    """x [T, C], stored a [R, C] -> [T, R]; turned: x [T, R] -> [T, C]; the result may lie in memory as its transpose.
+
+    plus: what is added to the result, [T, R] or [R], before it is rounded.
+    """
     sparse = a.sparse
     if trace.is_recording() and not opaque.tracing(x):
         kernel, reason = kernels.choose(sparse, x, turned)
         kind, cost = ("dense", a.bits + a.numel() * 8 * x.element_size()) if kernel.name == "decoded" else ("exact", 0)
         trace.note(name_of(func), layouts_of((x, a)), kind, kernel.name, kernel.backend, reason, cost)
-    return opaque.contract(sparse, x, turned)
+    return opaque.contract(sparse, x, turned, plus)
 
 
 def _both(func: Any, a: SparseTensor, b: SparseTensor) -> Any:
