@@ -7,6 +7,7 @@ from .distiller import Distiller
 from .dynamic import SET, RigL
 from .guard import SparsityGuard
 from .pruner import Pruner
+from .reconstruct import reconstruct
 from .regime import Regime
 from .schedules import Cubic, Iterative, LayerWise, Linear, OneShot, Schedule, parse_schedule
 from .scores import Fisher, Magnitude, Movement, Random, Scores, Wanda, parse_scores
@@ -14,7 +15,7 @@ from .straight_through import SRSTE, STE
 
 __all__ = ["SET", "SRSTE", "STE", "Cubic", "Distiller", "Fisher", "Iterative", "LayerWise", "Linear", "Magnitude", "Movement",
            "OneShot", "Pruner", "Random", "Regime", "RigL", "Schedule", "Scores", "SparsityCallback", "SparsityGuard", "Wanda",
-           "erk", "parse_schedule", "parse_scores", "uniform"]
+           "erk", "parse_schedule", "parse_scores", "reconstruct", "uniform"]
 
 
 def __getattr__(name: str) -> Any:
