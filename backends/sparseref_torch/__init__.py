@@ -21,6 +21,7 @@ from .builder import (
     sparsified_op,
     unregister,
 )
+from .distributed import sparse_parameters, value_parameters
 from .recipe import Recipe
 from .tensor import (
     Record,
@@ -52,9 +53,11 @@ __all__ = [
     "register_fwd_op_impl",
     "register_sparsifier_implementation",
     "sparse_parameter",
+    "sparse_parameters",
     "sparsified_op",
     "sparsify",
     "strict",
     "unregister",
     "use_backend",
+    "value_parameters",
 ]
