@@ -52,12 +52,13 @@ class Case:
     build: Callable[[], nn.Module]
     make_inputs: Callable[[], dict[str, Any]]
     formats: tuple[Any, ...] = FORMATS
+    wanted: Callable[[nn.Module, str], bool] | None = None
 
     @cache  # noqa: B019 - one copy for each case is what is wanted
     def sparse(self) -> nn.Module:
         """The model with sparse weights, in eval mode; to be copied before it is changed."""
         torch.manual_seed(0)
-        return sparse(self.build(), self.formats).eval()
+        return sparse(self.build(), self.formats, self.wanted or is_wanted).eval()
 
     def inputs(self, dtype: torch.dtype = torch.float32) -> dict[str, Any]:
         torch.manual_seed(1)
@@ -140,7 +141,8 @@ def observe(model: nn.Module, inputs: dict[str, Any], gradients: bool = False) -
     if gradients:
         model.zero_grad()
         torch.manual_seed(3)
-        sum((result * torch.randn_like(result)).mean() for result in results if result.requires_grad).backward()
+        torch.stack([(result * torch.randn(result.shape, dtype=result.dtype)).mean()
+                     for result in results if result.requires_grad]).sum().backward()
         seen |= {name: parameter.grad.to_dense() if isinstance(parameter.grad, SparseTensor) else parameter.grad
                  for name, parameter in model.named_parameters() if parameter.grad is not None}
     return seen

@@ -1,11 +1,12 @@
 """torch's own modules with sparse weights: what they share with every model, and the ones that call fused kernels."""
 
+import copy
 from itertools import product
 
 import pytest
 import torch
-from models import error_ratio
-from sparseref_torch import SparseTensor, sparse_parameter, sparsify, strict
+from models import Case, error_ratio, moved_too_far, step_problems
+from sparseref_torch import SparseTensor, explain, sparse_parameter, sparsify, strict
 from sparseref_torch.tensor import convolutions
 from torch import nn
 from torch.nn import functional
@@ -121,3 +122,123 @@ def test_a_bias_is_added_before_the_sum_is_rounded(form, dtype):
             actual = error_ratio(layer, x, layer(x))
 
         assert actual <= 1
+
+
+class Call(nn.Module):
+    """A module that is called with views of one input: x [B, T, D] -> module(*take(x), **settings)."""
+
+    def __init__(self, module, take=lambda x: (x,), **settings):
+        super().__init__()
+        self.module, self.take, self.settings = module, take, settings
+
+    def forward(self, x):
+        return self.module(*self.take(x), **self.settings)
+
+
+def every_matrix(module, name):
+    return "weight" in name and not isinstance(module, nn.LayerNorm)
+
+
+def words():
+    return {"x": torch.randn(2, 5, 16)}
+
+
+def case(build, make_inputs=words):
+    return Case(build, make_inputs, ("csr:0.75", "nm:2:4", "csc:0.5"), every_matrix)
+
+
+class Words(nn.Module):
+    """An encoder that is told which words are padding, and what it makes of the others.
+
+    Dense, torch's fused encoder gives zeros for padding; sparse, it runs as in training.
+    """
+
+    def __init__(self):
+        super().__init__()
+        self.encoder = nn.TransformerEncoder(nn.TransformerEncoderLayer(16, 4, 32, batch_first=True), 2)
+
+    def forward(self, x):
+        padding = torch.tensor([[False] * 5, [False] * 3 + [True] * 2])
+        return self.encoder(x, src_key_padding_mask=padding)[~padding]
+
+
+ATTENTION = {"batch_first": True, "dropout": 0.1}
+MODULES = {
+    "attention": case(lambda: Call(nn.MultiheadAttention(16, 4, **ATTENTION), lambda x: (x, x, x))),
+    "attention without weights": case(lambda: Call(nn.MultiheadAttention(16, 4, **ATTENTION), lambda x: (x, x, x),
+                                                   need_weights=False)),
+    "attention across": case(lambda: Call(nn.MultiheadAttention(16, 4, **ATTENTION), lambda x: (x, x.flip(0), x.flip(0)))),
+    "attention, three inputs": case(lambda: Call(nn.MultiheadAttention(16, 4, **ATTENTION),
+                                                 lambda x: (x, x.flip(0), x.flip(1)))),
+    "attention, other sides": case(lambda: Call(nn.MultiheadAttention(16, 4, kdim=8, vdim=12, **ATTENTION),
+                                                lambda x: (x, x[..., :8], x[..., 4:]))),
+    "encoder layer": case(lambda: Call(nn.TransformerEncoderLayer(16, 4, 32, **ATTENTION))),
+    "encoder layer, norm first": case(lambda: Call(nn.TransformerEncoderLayer(16, 4, 32, activation="gelu", norm_first=True,
+                                                                              **ATTENTION))),
+    "encoder with padding": case(Words),
+    "transformer": case(lambda: Call(nn.Transformer(16, 4, 1, 1, 32, **ATTENTION), lambda x: (x, x.flip(1)))),
+    "lstm with projection": case(lambda: Call(nn.LSTM(16, 32, 2, batch_first=True, proj_size=8))),
+    "gru": case(lambda: Call(nn.GRU(16, 32, 2, batch_first=True, bidirectional=True))),
+    "rnn": case(lambda: Call(nn.RNN(16, 32, batch_first=True))),
+    "lstm cell": case(lambda: Call(nn.LSTMCell(16, 32), lambda x: (x[:, 0],))),
+    "convolution, reflected": case(lambda: Call(nn.Conv1d(5, 8, 3, padding=1, padding_mode="reflect"))),
+    "convolution, same": case(lambda: Call(nn.Conv1d(5, 8, 4, padding="same", dilation=2))),
+    "convolution, channels last": case(lambda: Call(nn.Conv2d(4, 8, 3)), lambda: {
+        "x": torch.randn(2, 4, 6, 6).to(memory_format=torch.channels_last)}),
+}
+
+DENSE = {
+    "lstm": (case(lambda: Call(nn.LSTM(16, 32, 2, batch_first=True, bidirectional=True))), "there is no sparse implementation"),
+    "bilinear": (case(lambda: Call(nn.Bilinear(16, 16, 8), lambda x: (x, x.flip(0)))), "there is no sparse implementation"),
+    "transposed": (case(lambda: Call(nn.ConvTranspose1d(5, 8, 3))), "it is a transposed convolution"),
+}
+"""Modules that run densely, and why; torch's LSTM calls one fused operator of oneDNN in eval mode."""
+
+pytestmark = [pytest.mark.filterwarnings("ignore:The PyTorch API of nested tensors:UserWarning"),     # dense, padded encoder
+              pytest.mark.filterwarnings("ignore:LSTM with projections is not supported with oneDNN:UserWarning")]
+
+NAMED = [pytest.param(case, id=name) for name, case in MODULES.items()]
+EVERY = NAMED + [pytest.param(case, id=name, marks=pytest.mark.filterwarnings("ignore::sparseref.FallbackWarning"))
+                 for name, (case, _) in DENSE.items()]
+
+
+@pytest.mark.parametrize("training", [False, True], ids=["eval", "train"])
+@pytest.mark.parametrize("case", EVERY)
+def test_a_module_computes_what_the_masked_one_does(case, training):
+    """Outputs and gradients, in float64; in eval mode dense modules take their fused paths."""
+    expected = []
+    actual = moved_too_far(copy.deepcopy(case.sparse()).train(training), case, gradients=training)
+
+    assert expected == actual
+
+
+@pytest.mark.parametrize("case", EVERY)
+def test_a_training_step_keeps_to_the_slots(case):
+    """Gradients arrive in the parameter's slots, and AdamW does there what it does to a dense weight."""
+    expected = []
+    actual = step_problems(case.sparse(), case)
+
+    assert expected == actual
+
+
+@pytest.mark.parametrize("case", NAMED)
+def test_nothing_falls_back(case):
+    """Neither in inference mode, where operators arrive whole, nor outside of it."""
+    for inference in (False, True):
+        with strict(), torch.inference_mode(inference):
+            records = explain(case.sparse(), **case.inputs())
+
+        assert records
+        assert all("is faster" in record.reason for record in records if record.kind == "dense")
+
+
+@pytest.mark.parametrize("name", DENSE)
+def test_what_runs_densely_is_reported(name):
+    """With the reason, and refused where strict."""
+    case, expected = DENSE[name]
+    records = explain(case.sparse(), **case.inputs())
+    actual = {record.reason for record in records if record.kind == "dense"}
+
+    assert any(reason.startswith(expected) for reason in actual)
+    with strict(), pytest.raises(SpecError, match="DSP-4"):
+        case.sparse()(**case.inputs())

@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch._prims_common import suggest_memory_format
 from torch.nn import functional
 
 from . import kernels, opaque, trace
@@ -50,7 +51,8 @@ def convolution(func: Any, args: Any, kwargs: Any) -> Any:
         at_once = max(1, COLUMN_ENTRIES // max(math.prod(w.shape[1:]) * math.prod(sides), 1))
     out = [_convolved(func, part, w, dense(bias), (stride, padding, dilation), sides)
            for part in image.split(max(at_once, 1))]
-    return out[0] if len(out) == 1 else torch.cat(out)
+    whole = out[0] if len(out) == 1 else torch.cat(out)
+    return whole.contiguous(memory_format=suggest_memory_format(image))                    # channels last, as torch does
 
 
 def _why_own(w: SparseTensor, image: Tensor) -> str | None:

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 from torch.utils._pytree import tree_map_only
 
-from . import trace
+from . import fused, trace
 from .operands import bits_of, dense, layouts_of
 from .sparse_tensor import SparseTensor
 
@@ -93,9 +93,10 @@ def part_of(func: Any, args: Any, kwargs: Any) -> Any:
         form = torch.empty(whole.storage_offset() + _reach(whole), device="meta").as_strided(
             whole.shape, whole.stride(), whole.storage_offset())
     forms = func(form, *args[1:], **kwargs)
-    if isinstance(forms, Tensor):
-        return SparsePart(base, (*steps, (func, args[1:], kwargs, None)), forms)
-    return [SparsePart(base, (*steps, (func, args[1:], kwargs, i)), form) for i, form in enumerate(forms)]
+    with torch.inference_mode(whole.is_inference()):           # a view counts versions with what it is a view of
+        if isinstance(forms, Tensor):
+            return SparsePart(base, (*steps, (func, args[1:], kwargs, None)), forms)
+        return [SparsePart(base, (*steps, (func, args[1:], kwargs, i)), form) for i, form in enumerate(forms)]
 
 
 def is_view(func: Any) -> bool:
@@ -109,6 +110,12 @@ def run(func: Any, args: Any, kwargs: Any) -> Any:
         return part_of(func, args, kwargs)
     if func is aten.bmm.default:
         product = _each(*args)
+        if product is not None:
+            return product
+    place = fused.WEIGHT.get(func)
+    if place is not None and isinstance(args[place], SparsePart) and not kwargs and not any(
+            isinstance(operand, SparsePart | SparseTensor) for i, operand in enumerate(args) if i != place):
+        product = fused.product(func, args, args[place].base)
         if product is not None:
             return product
     trace.fell_back(func.overloadpacket.__name__, layouts_of(_bases((args, kwargs))), "an operand is a part of a sparse tensor",
