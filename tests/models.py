@@ -165,13 +165,14 @@ def disturbed(model: nn.Module, relative: float) -> nn.Module:
     return model
 
 
-def moved_too_far(model: nn.Module, case: Case, gradients: bool = False) -> list[str]:
+def moved_too_far(model: nn.Module, case: Case, gradients: bool = False,
+                  prepare: Callable[[nn.Module], nn.Module] = lambda model: model) -> list[str]:
     """A sparse model -> which outputs and gradients are farther from the dense ones than rounding can move them, in float64."""
     model = copy.deepcopy(model).double()
     inputs = case.inputs(torch.double)
     relative = float(gamma(np.array(longest_sum(model, inputs)), UNIT))
     dense, stored = masked(model), patterns(model)
-    expected, changed, actual = (observe(one, inputs, gradients) for one in (dense, disturbed(dense, relative), model))
+    expected, changed, actual = (observe(one, inputs, gradients) for one in (dense, disturbed(dense, relative), prepare(model)))
     assert expected.keys() == actual.keys()
     size = max(float(value.norm()) for value in expected.values())
     problems = []

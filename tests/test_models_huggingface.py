@@ -12,6 +12,7 @@ import torch
 import transformers as hf
 from models import (
     CONTRACTIONS,
+    QUICK,
     Case,
     beyond_bound,
     loading_problems,
@@ -23,6 +24,8 @@ from models import (
 )
 from sparseref_torch import explain, strict
 from transformers.utils import logging
+
+from sparseref.demo.model import load_encoder
 
 VOCABULARY = 96
 SIDES = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "intermediate_size": 64}
@@ -204,6 +207,7 @@ def test_a_model_in_half_precision(dtype):
     assert count > 3
 
 
+@pytest.mark.slow
 def test_a_compiled_model_gives_the_same():
     """torch.compile without a graph break; the kernels are the eager ones, and so are the bits."""
     case = LISTED["bert"]
@@ -212,3 +216,30 @@ def test_a_compiled_model_gives_the_same():
     actual = observe(torch.compile(model, backend="aot_eager", fullgraph=True), case.inputs())
 
     assert all(torch.equal(value, actual[name]) for name, value in expected.items())
+
+
+@pytest.mark.slow
+def test_bert_base():
+    """The whole base configuration, every layer within its bound, in slots that a step keeps to."""
+    case = Case(lambda: hf.BertModel(hf.BertConfig()), text, QUICK)
+    problems, count = beyond_bound(case.sparse(), case.inputs())
+
+    assert problems == []
+    assert count == 73
+    assert step_problems(case.sparse(), case) == []
+
+
+@pytest.mark.slow
+def test_minilm():
+    """Real weights and real sentences: layers within their bounds, the masked model's gradients, the same bits from a file."""
+    encoder = load_encoder()
+    sentences = ["Sparse weights are stored without their zeros.", "A short one."]
+    inputs = dict(encoder.tokenizer(sentences, padding=True, return_tensors="pt"))
+    case = Case(lambda: copy.deepcopy(encoder.model), lambda: inputs, QUICK)
+    problems, count = beyond_bound(case.sparse(), case.inputs())
+
+    assert problems == []
+    assert count == 37
+    assert moved_too_far(copy.deepcopy(case.sparse()).train(), case, gradients=True) == []
+    with strict():
+        assert len(explain(case.sparse(), **case.inputs())) >= count

@@ -136,3 +136,13 @@ def test_a_convolution_in_groups_is_reported():
     actual = {record.reason for record in explain(model, torch.randn(1, 3, 64, 64)) if record.kind == "dense"}
 
     assert expected == actual
+
+
+@pytest.mark.slow
+def test_a_compiled_model_computes_the_same():
+    """torch.compile without a graph break; in a graph all convolutions have columns, so sums may be in another order."""
+    case = LISTED["resnet18"]
+    expected = []
+    actual = moved_too_far(case.sparse(), case, prepare=partial(torch.compile, backend="aot_eager", fullgraph=True))
+
+    assert expected == actual
