@@ -20,6 +20,7 @@ from torch import nn
 from ..files import load_model, save_model
 from ..recipe import Recipe
 from ..tensor import SparseTensor
+from ..tensor.make import parse
 from .journal import Journal
 from .latency import latencies
 from .modes import kept_modes
@@ -55,6 +56,9 @@ class Run:
         steps = self.steps or (QUICK_STEPS if self.quick else self.task.steps or STEPS)
         self.formats = self.formats or self.task.formats
         recipes = {form: recipe_of(form) for form in self.formats}                         # refused before the work
+        for form, recipe in recipes.items():
+            if recipe is None:
+                parse(form)
         self.teacher = self.task.dense(self.quick, self.progress).eval()
         self.journal = Journal(self.work, self.task.name, self._made_of(steps, recipes))
         variants = [self._variant("dense", DENSE, [self._once("dense", lambda: self._scored(self.teacher))])]

@@ -26,7 +26,7 @@ def table(study: Study) -> Table:
     """Quality with its spread over seeds, latency and storage, each beside the share of dense's."""
     shown = Table(title=f"{study.task}: {study.metric}, mean and spread of {study.seeds} seed{'s' if study.seeds > 1 else ''}",
                   title_justify="left", box=box.SIMPLE_HEAD, pad_edge=False, padding=(0, 1, 0, 0))
-    shown.add_column("variant", no_wrap=True)
+    shown.add_column("variant")
     for heading in (study.metric, "of\ndense", "spar-\nsity", "p50\nms", "p95\nms", "of\ndense", "MB", "of\ndense", "train\ns"):
         shown.add_column(heading, justify="right", no_wrap=True, vertical="bottom")
     for one in study.variants:
