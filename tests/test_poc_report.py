@@ -35,6 +35,17 @@ def printed(of, width=160):
 
 # -- the figures ------------------------------------------------------------------------------------------------------
 
+def test_other_figures_are_printed_and_on_the_page():
+    """Where a variant has them; they decide nothing."""
+    of = study(replace(LOADED, also={"agreement": 0.65}), MORE, SHOT, replace(GOOD, also={"agreement": 0.6}))
+    expected = "agreement: 0.650 dense; 0.600 nmg:2:8:8, trained"
+
+    assert of.also == [expected]
+    assert expected in printed(of)
+    assert expected in to_html(of)
+    assert study().also == []
+
+
 def test_all_is_compared_with_the_better_dense_model():
     """Dense is given the same training; its quality counts where it is better, its time and its room are those loaded."""
     better, worse = study(), study(LOADED, replace(MORE, scores=(0.7, 0.7, 0.7)), SHOT, GOOD)
@@ -56,8 +67,8 @@ def test_the_uncertainty_does_not_shrink_below_that_of_the_data():
 # -- the verdict ------------------------------------------------------------------------------------------------------
 
 @pytest.mark.parametrize(("changes", "kind", "expected"), [
-    ({}, "good", "nmg:2:8:8 pays: 98.8% of the dense accuracy is kept (0.800 of 0.810, spread 0.010 over 3 seeds; 97% is wanted "
-                 "at 75.0% sparsity), for 50.0% of the storage and 0.50 of the time."),
+    ({}, "good", "nmg:2:8:8 pays: 98.8% of the dense accuracy is kept (0.800 of 0.810, spread 0.010 over 3 seeds; 97% is "
+     "wanted at 75.0% sparsity), for 50.0% of the storage and 0.50 of the time."),
     ({"p50": 9.9}, "mixed", "pays in storage only"),
     ({"p50": None}, "mixed", "a latency that was not measured"),
     ({"bits": 900}, "mixed", "pays in time only"),
@@ -95,7 +106,8 @@ def test_the_json_is_strict_and_has_the_shares():
     """And the variants as they were measured."""
     data = json.loads(json.dumps(to_json(study()), allow_nan=False))
     expected = (0.5, 0.5, [0.79, 0.80, 0.81], "good")
-    actual = (data["variants"][3]["size"], data["variants"][3]["time"], data["variants"][3]["scores"], data["verdicts"][0]["kind"])
+    trained = data["variants"][3]
+    actual = (trained["size"], trained["time"], trained["scores"], data["verdicts"][0]["kind"])
 
     assert expected == actual
 
