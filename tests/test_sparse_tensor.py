@@ -63,11 +63,15 @@ def test_a_linear_layer_gives_what_its_dense_twin_gives(form, sides, bias):
 
 @given(st.data())
 def test_any_array_multiplies_as_its_dense_entries(data):      # LINEAR-1, MATMUL-1, CORE-P5
-    """Any layout with any parameters, patterns without an entry among them, and padding that holds NaN."""
+    """Any layout with any parameters, patterns without an entry among them, and padding that holds NaN; TENSOR-2."""
     layout = data.draw(some.layouts([layout.name for layout in sr.layouts.ALL]))
     shape = data.draw(some.shapes(layout, ndims=(2,)))
     array = data.draw(some.sparse_arrays(layout, shape, np.dtype("f4")))
     tensor = SparseTensor(to_torch(array))
+    place = array.layout.positions(array)
+    if len(set(place[place >= 0].tolist())) < (place >= 0).sum():
+        assert refusal(lambda: tensor.nnz) == "TENSOR-2"
+        return
     if not torch.isfinite(tensor.to_dense()).all():
         return
     w = tensor.like(torch.from_numpy(sr.decode(array)).sign())
@@ -132,8 +136,9 @@ def test_operands_that_do_not_fit_are_refused(form):
     """As torch refuses them; a kernel that looks entries up would not notice."""
     w = sparse(form, 48, 64)
     for x in (torch.ones(2, 100), torch.ones(2, 5), torch.ones(2, 64, dtype=torch.float64)):
-        with pytest.raises(RuntimeError, match=r"cannot be multiplied|same dtype"):
-            F.linear(x, w)
+        for gradients in (False, True):
+            with torch.set_grad_enabled(gradients), pytest.raises(RuntimeError, match=r"cannot be multiplied|same dtype"):
+                F.linear(x, w)
     with pytest.raises(RuntimeError, match="channels"):
         F.conv2d(torch.ones(1, 5, 9, 9), sparse(form, 16, 8, 3, 3))
     with pytest.raises(RuntimeError):

@@ -66,6 +66,16 @@ def test_a_loss_is_scaled(form, how):
         assert same(twin.bias, model.bias)
 
 
+@dtypes
+def test_autocast_without_gradients(dtype):
+    """The short way of linear is not taken."""
+    model, x = layer("csr:0.9"), whole_numbers(3, 64, most=1)
+    twin = dense_twin(model)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with torch.autocast("cpu", dtype), mode():
+            assert same(twin(x), model(x))
+
+
 def test_a_weight_is_cast_once_for_a_pass():
     """Autocast keeps the cast copy of a parameter, index tensors are shared."""
     model, x = layer("nmg:2:8:8"), whole_numbers(3, 64)

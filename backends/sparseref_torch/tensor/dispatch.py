@@ -48,8 +48,7 @@ def run(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
     """One aten operator with a sparse tensor among its operands."""
     if parts.SparsePart in types:
         return parts.run(func, args, kwargs)
-    rule = RULES.get(func) or RULES.get(func.overloadpacket)
-    for candidate in (rule, *GENERAL) if rule else GENERAL:
+    for candidate in _candidates(func):
         result = candidate(func, args, kwargs)
         if result is not NotImplemented:
             return result
@@ -65,6 +64,13 @@ def run(func: Any, types: Any, args: Any, kwargs: Any) -> Any:
         if result is not NotImplemented:
             return result
     return densely(func, args, kwargs, "there is no sparse implementation of it")
+
+
+@cache
+def _candidates(func: Any) -> tuple[Rule, ...]:
+    """The rules that may know an operator, its own first; all modules have registered theirs before anything runs."""
+    rule = RULES.get(func) or RULES.get(func.overloadpacket)
+    return (rule, *GENERAL) if rule else tuple(GENERAL)
 
 
 def densely(func: Any, args: Any, kwargs: Any, reason: str) -> Any:

@@ -6,12 +6,13 @@ from typing import Any
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
 from .. import operators
 from . import kernels, opaque, trace
 from .dispatch import computed, implements, name_of
 from .operands import dense, layouts_of
-from .sparse_tensor import SparseTensor
+from .sparse_tensor import DISPATCH, SparseTensor
 
 aten = torch.ops.aten
 
@@ -63,6 +64,22 @@ def linear(func: Any, args: Any, kwargs: Any) -> Any:
         return NotImplemented
     product = _product(func, x.reshape(-1, x.shape[-1]), w.t(), dense(bias))
     return product if product is NotImplemented else product.reshape(*x.shape[:-1], w.shape[0])
+
+
+def linear_at_once(x: Tensor, w: SparseTensor, bias: Tensor | None = None) -> Tensor:
+    """As `linear`, called before torch's dispatcher where no gradient is wanted."""
+    if w.dim() == 2 and _is_matrix(w) and x.dim() and x.shape[-1] == w.shape[1] and x.dtype == w.dtype and _adds(bias, w):
+        func = aten.mm.default if bias is None else aten.addmm.default                     # what it is called with gradients
+        product = contraction(func, w, x.reshape(-1, x.shape[-1]), w.turned, bias)
+        return product.contiguous().reshape(*x.shape[:-1], w.shape[0])
+    return functional.linear(x, w, bias)                       # the long way says what is wrong
+
+
+def _adds(bias: Tensor | None, w: SparseTensor) -> bool:
+    return bias is None or (bias.dim() == 1 and len(bias) == w.shape[0] and bias.dtype == w.dtype)
+
+
+DISPATCH.append(linear_at_once)
 
 
 def _product(func: Any, a: Any, b: Any, plus: Tensor | None = None) -> Any:

@@ -1,19 +1,20 @@
 """Which entry of its matrix each slot holds; found once for each set of index tensors and kept as long as they live.
 
-What is kept beside the layout's own arrays, in bytes for each stored entry: to infer, 4 to 8 for each direction that is
-multiplied (`Lines`) and 1 for each slot of a layout with padding; to train, 4 more for the place of each slot.
+What is kept beside the layout's own arrays, in bytes for each stored entry: to infer, 4 to 8 for the direction that is
+multiplied (`Lines`); to train, both directions and 4 for the place of each slot, 16 to 20 in all.  Of a layout with padding
+1 more for each slot.
 """
 
 from __future__ import annotations
 
 import math
+import weakref
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 from torch.nn import functional
-from torch.utils.weak import WeakIdKeyDictionary
 
 from sparseref import Dense, SpecError
 
@@ -61,8 +62,29 @@ class Slots:
         return self.nnz / max(self.size, 1)
 
 
-_KNOWN: WeakIdKeyDictionary = WeakIdKeyDictionary()
-"""first index tensor -> ((layout, matrix, versions), Slots); entries go when the index tensor goes."""
+class Kept:
+    """tensor -> what is known of it, for as long as the tensor lives; torch's own weak dictionary takes five times as long."""
+
+    def __init__(self) -> None:
+        self._entries: dict[int, tuple[weakref.ref[Tensor], Any]] = {}
+
+    def get(self, tensor: Tensor) -> Any:
+        entry = self._entries.get(id(tensor))
+        return entry[1] if entry is not None and entry[0]() is tensor else None
+
+    def set(self, tensor: Tensor, known: Any) -> None:
+        key, entries = id(tensor), self._entries
+        entries[key] = (weakref.ref(tensor, lambda _: entries.pop(key, None)), known)
+
+    def forget(self, tensor: Tensor) -> None:
+        self._entries.pop(id(tensor), None)
+
+    def __len__(self) -> int:
+        return len(self._entries)
+
+
+_KNOWN = Kept()
+"""first index tensor -> (layout, matrix, versions of all index tensors, Slots)."""
 
 
 def slots_of(a: TorchSparse) -> Slots:
@@ -73,7 +95,8 @@ def slots_of(a: TorchSparse) -> Slots:
     key = (a.layout, a.shape, [(id(tensor), _version(tensor)) for tensor in indices])
     known = _KNOWN.get(indices[0])
     if known is None or known[0] != key:
-        known = _KNOWN[indices[0]] = (key, _find(a))
+        known = (key, _find(a))
+        _KNOWN.set(indices[0], known)
     return known[1]
 
 
@@ -146,7 +169,7 @@ def pattern(a: TorchSparse) -> Tensor:
     return stored.reshape(a.shape)
 
 
-_DECODED: WeakIdKeyDictionary = WeakIdKeyDictionary()
+_DECODED = Kept()
 """values tensor -> (version, dense): decoded once for as long as the values stay what they are."""
 
 
@@ -154,19 +177,19 @@ def decoded(a: TorchSparse, keep: bool = False) -> Tensor:
     """a -> dense [matrix], +0 where nothing is stored; `keep`: remember it, and do not write to it."""
     if not keep:
         return _decode(a)
-    version: Any = (_version(a.values), a.layout, a.shape)
+    version = (a.layout, a.shape, [(id(tensor), _version(tensor)) for tensor in a.tensors.values()])
     known = _DECODED.get(a.values)
     if known is not None and known[0] == version:
         return known[1]
     dense = _decode(a)
-    if version[0] >= 0 and not a.values.is_shared():           # another process writes without a new version
-        _DECODED[a.values] = (version, dense)
+    if not a.values.is_inference() and not a.values.is_shared():           # another process writes without a new version
+        _DECODED.set(a.values, (version, dense))
     return dense
 
 
 def forget(a: TorchSparse) -> None:
     """What was decoded of a is kept no longer."""
-    _DECODED.pop(a.values, None)
+    _DECODED.forget(a.values)
 
 
 def _decode(a: TorchSparse) -> Tensor:
