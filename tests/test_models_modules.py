@@ -47,7 +47,7 @@ def test_a_convolution_is_exact_on_integers(sides, form):
     """CONV2D-1 in one to three dimensions: whole numbers leave no rounding, so every bit is decided."""
     convolve = (functional.conv1d, functional.conv2d, functional.conv3d)[sides - 1]
     generator = torch.Generator().manual_seed(0)
-    for kernel, stride, padding, dilation, batch in product((1, 2, 3), (1, 2), (0, 2), (1, 2), (0, 1, 3)):
+    for kernel, stride, padding, dilation, batch in product((1, 3), (1, 2), (0, 2), (1, 2), (0, 3)):
         weight = sparsify(torch.randint(-3, 4, (8, 6) + (kernel,) * sides, generator=generator).double(), form)
         x = torch.randint(-3, 4, (batch, 6) + (7,) * sides, generator=generator).double()
         bias = torch.arange(8.0, dtype=torch.double)
