@@ -60,6 +60,15 @@ def test_each_format_is_measured_in_one_shot_and_trained(task, tmp_path):
     assert (study.model_entries, study.pruned_entries) == (4192, 4096)
 
 
+def test_other_figures_of_a_task_are_shown_beside_its_score(task, tmp_path):
+    """Of each variant, the first seed's."""
+    study = run(replace(task, also=lambda model: {"norm": float(model[0].weight.detach().to_dense().norm())}), tmp_path)
+
+    assert all(set(one.also) == {"norm"} for one in study.variants)
+    assert study.variants[0].also["norm"] > study.variants[2].also["norm"] > 0
+    assert study.also[0].startswith(f"norm: {study.variants[0].also['norm']:.3f} dense; ")
+
+
 def test_an_interrupted_run_goes_on_where_it_was(task, tmp_path):
     """What was measured is kept, and nothing else is."""
     def interrupted(stage, done, total):

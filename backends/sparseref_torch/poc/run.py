@@ -90,15 +90,15 @@ class Run:
         return found
 
     def _scored(self, model: nn.Module) -> dict[str, Any]:
-        """Score, its standard error, bits and sparsity of a model as it is."""
+        """Score, its standard error, bits, sparsity and the task's other figures of a model as it is."""
         with kept_modes(model), torch.random.fork_rng():
-            score = self.task.evaluate(model.eval())
+            score, also = self.task.evaluate(model.eval()), self.task.also(model)
         value, error = score if isinstance(score, tuple) else (score, None)
         sparse = [weight for weight in model.parameters() if isinstance(weight, SparseTensor)]
         entries = sum(weight.numel() for weight in sparse)
         stored = sum(weight.nnz for weight in sparse)
         sparsity = 1 - stored / entries if entries else 0.0
-        return {"score": float(value), "error": error, "bits": bits_of(model), "sparsity": sparsity}
+        return {"score": float(value), "error": error, "bits": bits_of(model), "sparsity": sparsity, "also": also}
 
     def _one_shot(self, form: str, then: Callable[[nn.Module], None] = lambda model: None) -> dict[str, Any]:
         model = prune(deepcopy(self.teacher), self.task, form)
@@ -150,7 +150,7 @@ class Run:
         first = found[0]
         return Variant(form, stage, tuple(one["score"] for one in found), first["bits"], first["sparsity"], first["error"],
                        seconds=sum(one.get("seconds", 0.0) for one in found) / len(found),
-                       curve=tuple((step, score) for step, score in first.get("curve", ())))
+                       curve=tuple((step, score) for step, score in first.get("curve", ())), also=first["also"])
 
     def _pruned_entries(self) -> dict[str, Any]:
         model = prune(deepcopy(self.teacher), self.task, self.formats[0])

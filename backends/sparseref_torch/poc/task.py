@@ -47,6 +47,7 @@ class Task:
     prepare(model, form, seed, progress): how the dense model is made sparse before it is trained, progress(done, of all);
         default: the largest entries are kept
     calibrate(model): a control that trains nothing, such as BatchNorm's statistics measured anew; default: no such control
+    also(model) -> {what: number}: other figures, such as on another data set, that are shown and decide nothing
     load_model may take `quick`, to train less where it has to train, and `progress`, called with (stage, steps done, of all)
     """
 
@@ -63,6 +64,7 @@ class Task:
     calibrate: Callable[[nn.Module], None] | None = None
     formats: tuple[str, ...] = FORMATS
     prepare: Callable[..., nn.Module] | None = None
+    also: Callable[[nn.Module], dict[str, float]] = lambda model: {}
 
     def dense(self, quick: bool = False, progress: Callable[[str, int, int], None] | None = None) -> nn.Module:
         """What load_model gives; it is told of `quick` and `progress` if it takes them."""
@@ -85,7 +87,8 @@ def load_task(named: str) -> Task:
                 getattr(module, "loss", imitate), (prune,) if isinstance(prune, str) else prune and tuple(prune),
                 getattr(module, "example", lambda: next(iter(module.train_batches(0)))), getattr(module, "METRIC", "score"),
                 getattr(module, "STEPS", None), getattr(module, "optimizer", None), getattr(module, "calibrate", None),
-                tuple(getattr(module, "FORMATS", FORMATS)), getattr(module, "prepare", None))
+                tuple(getattr(module, "FORMATS", FORMATS)), getattr(module, "prepare", None),
+                getattr(module, "also", lambda model: {}))
 
 
 def built_in() -> dict[str, str]:

@@ -13,10 +13,12 @@ COLOURS = {GOOD: "green", MIXED: "yellow", BAD: "red"}
 
 
 def print_study(study: Study, console: Console) -> None:
-    """The table, a sentence for each format, and what was taken from an interrupted run."""
+    """The table, a sentence for each format, the task's other figures, and what was taken from an interrupted run."""
     console.print(table(study))
     for verdict in verdicts(study):
         console.print(verdict.sentence, style=COLOURS[verdict.kind], highlight=False, markup=False)
+    for line in study.also:
+        console.print(line, highlight=False, markup=False)
     if study.resumed:
         console.print(f"{study.resumed} measurements were taken from an interrupted run; --work another folder measures anew",
                       highlight=False)

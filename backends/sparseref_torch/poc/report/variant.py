@@ -21,6 +21,7 @@ class Variant:
     scores: of each seed, larger is better; error: the standard error of one evaluation, None where the task gives none.
     p50, p95: milliseconds of a forward pass of the task's example, None where nothing was timed; bits: of the whole model;
     sparsity: of the weights that are pruned; seconds: training of one seed; curve: (step, mean score) while it trained.
+    also: other figures of the task, of the first seed.
     """
 
     format: str
@@ -33,6 +34,7 @@ class Variant:
     p95: float | None = None
     seconds: float = 0.0
     curve: tuple[tuple[int, float], ...] = ()
+    also: dict[str, float] = field(default_factory=dict)
 
     @property
     def name(self) -> str:
@@ -100,6 +102,13 @@ class Study:
             return replace(one, p50=p50, p95=p95)
 
         return replace(self, variants=tuple(map(with_time, self.variants)), resumed=resumed)
+
+    @property
+    def also(self) -> list[str]:
+        """The task's other figures in words: "Lee correlation: 0.654 dense, 0.641 nmg:2:8:8, trained"."""
+        names = dict.fromkeys(name for one in self.variants for name in one.also)
+        return [f"{name}: " + "; ".join(f"{one.also[name]:.3f} {one.name}" for one in self.variants if name in one.also)
+                for name in names]
 
     def kept(self, variant: Variant) -> float:
         """Its score as a share of dense's."""
