@@ -22,6 +22,9 @@ from .builder import (
     unregister,
 )
 from .distributed import sparse_parameters, value_parameters
+from .export import dense_copy, save_dense
+from .files import load_model, load_state, save_model
+from .least_squares import prune_by_least_squares
 from .recipe import Recipe
 from .tensor import (
     Record,
@@ -46,12 +49,18 @@ __all__ = [
     "SparseTensor",
     "SparsityBuilder",
     "SparsityGuard",
+    "dense_copy",
     "explain",
     "from_pattern",
     "is_turned",
+    "load_model",
+    "load_state",
+    "prune_by_least_squares",
     "register_bwd_op_impl",
     "register_fwd_op_impl",
     "register_sparsifier_implementation",
+    "save_dense",
+    "save_model",
     "sparse_parameter",
     "sparse_parameters",
     "sparsified_op",
