@@ -32,7 +32,7 @@ PRUNE = ("layer*.conv?.weight", "layer*.downsample.0.weight")
 EPOCHS, QUICK_EPOCHS = 6, 2
 SEED = 0
 STEPS = 125
-"""Two epochs."""
+"""Two epochs: as many as bring nmg:2:8:8 and nmg:1:8:8 back to within two standard errors of dense."""
 
 PEAK_LEARNING_RATE, MOMENTUM, WEIGHT_DECAY = 0.02, 0.9, 5e-4
 TEMPERATURE = 2.0
