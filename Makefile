@@ -22,7 +22,7 @@ $(STAMP): pyproject.toml
 	@touch $@
 
 test: install ## all tests, with branch coverage of the core at 100 %
-	$(BIN)/pytest --cov --cov-report=term-missing:skip-covered
+	$(BIN)/pytest --numprocesses=2 --dist=loadfile --cov --cov-report=term-missing:skip-covered
 
 check: install ## lint, types and the quick tests, in under 3 minutes
 	$(BIN)/ruff check .
