@@ -23,7 +23,7 @@ aten = torch.ops.aten
 
 MOST_DENSE = 1 / 5
 """Above this density torch's own convolution is faster than columns and the kernel by lines; measured on the layers of a ResNet
-with kernels of 3 x 3, one AVX2 core, float32: 0.20 for 14 x 14 places, 0.15 for 28 x 28.  Kernels of 1 x 1 have free columns."""
+with kernels of 3 x 3, one AVX2 core, float32: 0.20 for 14 x 14 places, 0.15 for 28 x 28.  1 x 1 has free columns."""
 
 COLUMN_ENTRIES = 2 ** 21
 """Images are taken so many at a time that their columns have about as many entries: larger ones leave the cache."""
