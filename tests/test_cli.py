@@ -21,7 +21,7 @@ from sparseref.conformance import runner as kit
 from sparseref.conformance import vectors as frozen
 from sparseref.reference import Reference
 
-COMMANDS = ("demo", "show", "card", "validate", "conform", "vectors", "sparsify")
+COMMANDS = ("demo", "show", "card", "validate", "conform", "vectors", "sparsify", "poc")
 
 
 class Unmade(Reference):

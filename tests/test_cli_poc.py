@@ -1,8 +1,11 @@
 """`sparseref poc`: a user's file of a few lines, its page, its figures and its verdict."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
+from sparseref_torch.poc import run as runner
 from typer.testing import CliRunner
 
 from sparseref.cli import app
@@ -24,6 +27,9 @@ def evaluate(model):
     x = torch.randn(50, 32, generator=torch.Generator().manual_seed(99))
     return 1 - (model(x) - load_model()(x)).square().mean().item()
 """
+
+
+README = (Path(__file__).parents[1] / "README.md").read_text()
 
 
 @pytest.fixture
@@ -57,6 +63,49 @@ def test_a_second_run_takes_what_the_first_has_measured(folder):
     result = invoke("mine.py", "--quick", "--format", "csr:0.9")
 
     assert "measurements were taken from an interrupted run" in " ".join(result.stdout.split())
+
+
+def test_an_interrupted_run_keeps_what_it_has_measured(folder, monkeypatch):
+    """Exit code 130, no report, and the same command goes on: what was measured before is not measured again."""
+    train, calls = runner.train, []
+
+    def interrupt(*arguments):
+        calls.append(arguments)
+        if len(calls) == 2:                                    # the dense control is done, the first format trains
+            raise KeyboardInterrupt
+        return train(*arguments)
+
+    monkeypatch.setattr(runner, "train", interrupt)
+    first = invoke("mine.py", "--quick", "--format", "csr:0.9")
+    second = invoke("mine.py", "--quick", "--format", "csr:0.9")
+
+    assert (first.exit_code, second.exit_code) == (130, 0)
+    assert "the same command goes on from there" in " ".join(first.stderr.split())
+    assert "measurements were taken from an interrupted run" in " ".join(second.stdout.split())
+    assert len(calls) == 3                                     # not the control again
+
+
+def test_the_task_in_the_readme_is_measured(folder):
+    """About 20 lines, as they stand there, with the formats of the command below them."""
+    blocks = re.findall(r"^```python\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
+    [block] = [text for text in blocks if "train_batches" in text]
+    (folder / "my_task.py").write_text(block)
+    result = invoke("my_task.py", "--quick", "--format", "nmg:2:8:8", "--format", "csr:0.9", "--html", "report.html")
+
+    assert result.exit_code == 0, result.output
+    assert len([line for line in block.splitlines() if line.strip()]) <= 20
+    assert (folder / "report.html").exists()
+
+
+def test_a_recipe_trains_by_its_schedule(folder):
+    """Dense at first, in the end as sparse as its format says."""
+    (folder / "gradual.toml").write_text('version = 1\n[[weight]]\nmodule = "Linear"\nformat = "csr:0.9"\n'
+                                         '[schedule]\nkind = "cubic"\nbegin = 0\nend = 8\n')
+    result = invoke("mine.py", "--quick", "--recipe", "gradual.toml", "--json", "figures.json")
+    trained = json.loads((folder / "figures.json").read_text())["variants"][-1]
+
+    assert result.exit_code == 0, result.output
+    assert (trained["stage"], round(trained["sparsity"], 2)) == ("trained", 0.9)
 
 
 @pytest.mark.parametrize(("arguments", "clause"), [

@@ -24,9 +24,10 @@ Step = Callable[[str, int, int], None]
 
 
 @contextmanager
-def clean_exit() -> Iterator[None]:
+def clean_exit(interrupted: str = "no report was written") -> Iterator[None]:
     """A refusal is a message and exit code 2, an interrupt is 130; any other exception is a bug and keeps its traceback.
 
+    interrupted: what a user who has interrupted is told.
     Modules are found from the folder in which the command is run, as Python's own -m finds them.
     """
     if "" not in sys.path:
@@ -37,7 +38,7 @@ def clean_exit() -> Iterator[None]:
         Console(stderr=True).print(str(refused), style="red", markup=False, highlight=False, soft_wrap=True)
         raise typer.Exit(REFUSED) from None
     except KeyboardInterrupt:
-        Console(stderr=True).print("interrupted; no report was written", style="yellow")
+        Console(stderr=True).print(f"interrupted; {interrupted}", style="yellow")
         raise typer.Exit(INTERRUPTED) from None
 
 

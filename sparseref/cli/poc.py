@@ -73,7 +73,7 @@ def poc(
       sparseref poc my_task.py --format nmg:2:8:8 --format csr:0.9 --json figures.json
     """
     console = Console()
-    with clean_exit():
+    with clean_exit("what was measured is kept, and the same command goes on from there"):
         run = implementation("poc")
         command = shlex.join(["sparseref", *sys.argv[1:]])
         with progress_bar() as step:

@@ -61,7 +61,7 @@ def sparsify(
       sparseref sparsify torchvision.models:resnet18 csr-75 -o resnet18.safetensors
     """
     console = Console()
-    with clean_exit():
+    with clean_exit("nothing was written"):
         if json_file is not None and json_file.resolve() == out.resolve():
             raise typer.BadParameter("two files cannot have one name", param_hint="--out / --json")
         run = implementation("sparsify")
