@@ -69,6 +69,20 @@ def test_other_figures_of_a_task_are_shown_beside_its_score(task, tmp_path):
     assert study.also[0].startswith(f"norm: {study.variants[0].also['norm']:.3f} dense; ")
 
 
+@pytest.mark.parametrize("quick", [True, False])
+def test_a_task_prunes_in_its_own_way(task, tmp_path, quick):
+    """It is told of the format, the seed and, if it takes it, of quick."""
+    told = []
+
+    def prepare(model, form, seed, progress, quick):
+        told.append((form, seed, quick))
+        return prune(model, task, form)
+
+    run(replace(task, prepare=prepare), tmp_path, quick=quick, steps=2)
+
+    assert told == [("csr:0.9", 0, quick), ("csr:0.9", 1, quick)]
+
+
 def test_an_interrupted_run_goes_on_where_it_was(task, tmp_path):
     """What was measured is kept, and nothing else is."""
     def interrupted(stage, done, total):

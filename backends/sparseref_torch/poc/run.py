@@ -26,7 +26,7 @@ from .latency import latencies
 from .modes import kept_modes
 from .pruning import prune, pruners_of, recipe_of
 from .report import CALIBRATED, CONTROL, DENSE, ONE_SHOT, TRAINED, Study, Variant
-from .task import Task
+from .task import Task, taken
 from .training import STEPS, train
 
 Progress = Callable[[str, int, int], None]
@@ -143,7 +143,8 @@ class Run:
         """The dense model -> sparse, in the task's own way if it has one."""
         if self.task.prepare is None or recipe_of(form) is not None:
             return prune(model, self.task, form)
-        return self.task.prepare(model, form=form, seed=seed,
+        told = taken(self.task.prepare, {"quick": self.quick})
+        return self.task.prepare(model, form=form, seed=seed, **told,
                                  progress=lambda done, total: self.progress(f"{stage}, pruning", done, total))
 
     def _variant(self, form: str, stage: str, found: list[dict[str, Any]]) -> Variant:

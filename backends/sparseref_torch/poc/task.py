@@ -48,7 +48,8 @@ class Task:
         default: the largest entries are kept
     calibrate(model): a control that trains nothing, such as BatchNorm's statistics measured anew; default: no such control
     also(model) -> {what: number}: other figures, such as on another data set, that are shown and decide nothing
-    load_model may take `quick`, to train less where it has to train, and `progress`, called with (stage, steps done, of all)
+    load_model may take `quick`, to train less where it has to train, and `progress`, called with (stage, steps done, of all);
+    prepare may take `quick`, too
     """
 
     name: str
@@ -68,9 +69,12 @@ class Task:
 
     def dense(self, quick: bool = False, progress: Callable[[str, int, int], None] | None = None) -> nn.Module:
         """What load_model gives; it is told of `quick` and `progress` if it takes them."""
-        taken = inspect.signature(self.load_model).parameters
-        told = {"quick": quick, "progress": progress}
-        return self.load_model(**{name: value for name, value in told.items() if name in taken})
+        return self.load_model(**taken(self.load_model, {"quick": quick, "progress": progress}))
+
+
+def taken(function: Callable[..., Any], told: dict[str, Any]) -> dict[str, Any]:
+    """Of what a function of a task may be told, what it takes."""
+    return {name: value for name, value in told.items() if name in inspect.signature(function).parameters}
 
 
 def load_task(named: str) -> Task:

@@ -36,7 +36,7 @@ TOKENS = 64
 """Where a text is cut: a headline is shorter, the lead of an article says what it is about."""
 ARTICLES = 16
 """Of a training batch."""
-CALIBRATION, AT_ONCE = 1000, 50
+CALIBRATION, QUICK_CALIBRATION, AT_ONCE = 1000, 60, 50
 """Training articles from which the least squares are solved; texts of one forward pass."""
 LEE_TOKENS = 128
 LOSSES = {"hidden": 1.0, "embedding": 5.0}
@@ -61,10 +61,10 @@ def train_batches(seed: int) -> Iterator[tuple[Batch, Batch]]:
     return _texts()[0].draws(ARTICLES, seed)
 
 
-def prepare(model: nn.Module, form: str, seed: int, progress: Callable[[int, int], None]) -> nn.Module:
-    """The dense model -> the same object, sparse: entries and values by least squares on training articles."""
-    train = _texts()[0]
-    chosen = np.random.default_rng(seed).permutation(len(train.bodies))[:CALIBRATION].tolist()
+def prepare(model: nn.Module, form: str, seed: int, progress: Callable[[int, int], None], quick: bool = False) -> nn.Module:
+    """The dense model -> the same object, sparse: entries and values by least squares on training articles, few if `quick`."""
+    train, count = _texts()[0], QUICK_CALIBRATION if quick else CALIBRATION
+    chosen = np.random.default_rng(seed).permutation(len(train.bodies))[:count].tolist()
     texts = [*train.leads(chosen), *(train.headlines[article] for article in chosen)]
     return prune_by_least_squares(model, copy.deepcopy(model), by_length(texts, AT_ONCE), PRUNE, form, progress)
 
