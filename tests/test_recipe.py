@@ -10,6 +10,8 @@ from sparseref_torch import SparseTensor
 from sparseref_torch.recipe import Recipe, Rule
 from sparseref_torch.recipe.applying import Figures, apply
 from sparseref_torch.recipe.reading import SHIPPED, shipped
+from sparseref_torch.recipe.regimes import DYNAMIC
+from sparseref_torch.recipe.regimes import plan as plan_of
 from torch import nn
 
 import sparseref as sr
@@ -66,7 +68,7 @@ def test_a_file_with_a_schedule():
     made = recipe(RULE + '[schedule]\nkind = "cubic"\nbegin = 0\nend = 100\nevery = 10\nallocation = "erk"\n'
                   '[scores]\nkind = "movement"')
     expected = ("cubic:0:100,every=10", "movement", "erk", None)
-    plan = made.plan()
+    plan = plan_of(made)
     actual = (str(plan["schedule"]), plan["scores"], plan["allocation"], plan["latent"])
 
     assert expected == actual
@@ -75,6 +77,7 @@ def test_a_file_with_a_schedule():
 def test_the_schema_knows_every_schedule_score_and_parameter():
     """schema.json and sparseref_torch.training say the same."""
     from dataclasses import fields
+    from inspect import signature
 
     from sparseref_torch.recipe import reading
     from sparseref_torch.training.schedules import SCHEDULES
@@ -83,9 +86,12 @@ def test_the_schema_knows_every_schedule_score_and_parameter():
     parts = reading._validator().schema["$defs"]
     expected = {name: {field.name for field in fields(kind)} - {"count"} for name, kind in SCHEDULES.items()}
     actual = {name: set(parts[name]["properties"]) - {"kind", "allocation", "latent"}
-              for name in parts["schedule"]["properties"]["kind"]["enum"]}
+              for name in parts["schedule"]["properties"]["kind"]["enum"] if name not in DYNAMIC}
 
     assert expected == actual
+    for name, kind in DYNAMIC.items():
+        parameters = set(signature(kind).parameters) - {"model", "which", "formats", "seed"}
+        assert parameters == set(parts[name]["properties"]) - {"kind"}
     assert list(SCORES) == parts["scores"]["properties"]["kind"]["enum"]
 
 
@@ -120,6 +126,9 @@ def test_the_schema_knows_every_schedule_score_and_parameter():
     (RULE + '[schedule]\nkind = "cubic"\nbegn = 0\nend = 4', "RECIPE-3", "did you mean begin?"),
     (RULE + '[schedule]\nkind = "cubic"\nbegin = 5\nend = 4', "RECIPE-5", "TRAIN-1"),
     (RULE + '[schedule]\nkind = "one-shot"\nlatent = "st"', "RECIPE-5", "TRAIN-7"),
+    (RULE + '[schedule]\nkind = "rigl"', "RECIPE-4", "the key 'stop' is missing"),
+    (RULE + '[schedule]\nkind = "set"\nfraction = 1.5', "RECIPE-4", "0 to 1"),
+    (RULE + '[schedule]\nkind = "set"\n[scores]\nkind = "fisher"', "RECIPE-5", "no [scores]"),
     (RULE + '[scores]\nkind = "magnitud"', "RECIPE-4", "did you mean magnitude?"),
 ])
 def test_what_does_not_belong_is_refused_by_file_and_key(text, clause, expected):
@@ -397,6 +406,47 @@ def test_pruners_train_by_the_schedule():
     actual = [what for weight in (model.up.weight, model.down.weight) for what in (str(weight.descriptor), weight.sparsity)]
 
     assert expected == actual
+
+
+@pytest.mark.parametrize("kind", ["set", "rigl"])
+def test_patterns_that_move_while_the_model_trains(kind):
+    """As many entries as before, in other places; gradients and intermediates as their rules say."""
+    torch.manual_seed(0)
+    model = Small()
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    made = recipe(HEAD + f'''
+        [[weight]]
+        module = "Linear"
+        format = "csr:0.75"
+        [[weight_grad]]
+        name = "up.*"
+        format = "csr:0.9"
+        [[interm]]
+        name = "norm"
+        format = "csr:0.5"
+        [schedule]
+        kind = "{kind}"
+        every = 2
+        stop = 10
+        allocation = "uniform"
+    ''')
+    for pruner in made.pruners(model):
+        pruner.attach(optimizer)
+    before = model.up.weight.pattern
+    for _ in range(4):
+        optimizer.zero_grad()
+        model.norm(model.down(model.up(torch.randn(4, 8)))).to_dense().square().sum().backward()
+        gradient = model.up.weight.grad
+        optimizer.step()
+
+    assert (model.up.weight.nnz, gradient.nnz) == (32, 13)
+    assert not torch.equal(before, model.up.weight.pattern)
+
+
+def test_a_rule_on_the_gradient_of_a_dense_weight_is_refused_while_training():             # RECIPE-6
+    with pytest.raises(SpecError, match=r"RECIPE-6: my\.toml, weight_grad\[1\]: down\.weight stays dense"):
+        recipe(HEAD + '[[weight]]\nname = "up.*"\nformat = "csr:0.75"\n[[weight_grad]]\nname = "down.*"\nformat = "csr:0.9"\n'
+               '[schedule]\nkind = "linear"\nbegin = 0\nend = 4').pruners(Small())
 
 
 @pytest.mark.parametrize("text", ['[schedule]\nkind = "linear"\nbegin = 0\nend = 4', '[schedule]\nkind = "one-shot"\nat = 5',

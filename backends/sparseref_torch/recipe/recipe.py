@@ -16,7 +16,7 @@ from sparseref.errors import MissingDependency
 
 from ..builder.builder import SparsityBuilder
 from .reading import VERSION, check, key_of, parse, read
-from .rule import Rule, make_rule, quoted
+from .rule import Rule, make_rule
 
 KINDS = ("weight", "weight_grad", "interm", "interm_grad")
 """STen's four kinds of tensors of a model."""
@@ -111,33 +111,25 @@ class Recipe:
             names = list(rule.parameters(model))
             if names:
                 builder.set_weight_grad(names, **rule.keywords)
-        for rules_of_kind, add in ((self.interm, builder.set_interm), (self.interm_grad, builder.set_interm_grad)):
-            for rule in rules_of_kind:
+        return self.add_intermediates(builder)
+
+    def add_intermediates(self, builder: SparsityBuilder) -> SparsityBuilder:
+        """A builder -> the same, with the rules on intermediates and their gradients."""
+        for rules, add in ((self.interm, builder.set_interm), (self.interm_grad, builder.set_interm_grad)):
+            for rule in rules:
                 module = rule.module[0] if rule.module else None
                 add(rule.name, module=module, node=rule.node, output=rule.output, **rule.keywords)
         return builder
 
-    def plan(self) -> dict[str, Any]:
-        """What `sparseref_torch.training.Pruner` is told besides its tensors and formats.  Errors: RECIPE-5."""
-        from ..training.schedules import SCHEDULES  # only who trains needs it
-        from ..training.straight_through import parse_latent
-
-        said = dict(self.schedule)
-        kind, allocation, latent = said.pop("kind"), said.pop("allocation", "uniform"), said.pop("latent", None)
-        with quoted(f"{self.source}, schedule"):
-            return {"schedule": SCHEDULES[kind](**said), "scores": self.scores["kind"], "allocation": allocation,
-                    "latent": parse_latent(latent)}
-
     def pruners(self, model: nn.Module) -> list[Any]:
-        """model -> a `Pruner` for each rule on weights: attach each to the optimizer, and train.
+        """model -> for each rule on weights a `Pruner`, or what the schedule names: attach it to the optimizer, and train.
 
-        Errors: RECIPE-6, and those of the Pruner.
+        The model's gradients and intermediates are stored from then on as their rules say.  Errors: RECIPE-6, and those of
+        the Pruner.
         """
-        from ..training.pruner import Pruner
+        from .regimes import pruners  # only who trains needs training
 
-        rules, plan = self.weights(model), self.plan()
-        chosen = [(rule, [name for name, its in rules.items() if its is rule]) for rule in self.weight if not rule.is_dense]
-        return [Pruner(model, names, rule.formats, **plan) for rule, names in chosen if names]
+        return pruners(self, model)
 
 
 def _made(content: dict[str, Any], source: str) -> Recipe:
@@ -146,5 +138,7 @@ def _made(content: dict[str, Any], source: str) -> Recipe:
     rest = {key: value for key, value in content.items() if key not in (*KINDS, "version")}
     recipe = Recipe(**rules, **rest, source=source)
     if recipe.schedule != ONE_SHOT:
-        recipe.plan()
+        from .regimes import plan
+
+        plan(recipe)
     return recipe

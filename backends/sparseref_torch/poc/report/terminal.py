@@ -42,5 +42,5 @@ def cells(study: Study, one: Variant) -> list[str]:
     spread = f" ± {one.spread:.3f}" if len(one.scores) > 1 else ""
     return [f"{one.score:.3f}{spread}", f"{study.kept(one):.1%}", f"{one.sparsity:.1%}" if one.sparsity else "",
             "" if one.p50 is None else f"{one.p50:.2f}", "" if one.p95 is None else f"{one.p95:.2f}",
-            "" if time is None else f"{time:.2f}", f"{megabytes:.1f}" if megabytes >= 1 else f"{megabytes:.3f}", f"{study.size(one):.1%}",
-            f"{one.seconds:.0f}" if one.seconds else ""]
+            "" if time is None else f"{time:.2f}", f"{megabytes:.1f}" if megabytes >= 1 else f"{megabytes:.3f}",
+            f"{study.size(one):.1%}", f"{one.seconds:.0f}" if one.seconds else ""]
