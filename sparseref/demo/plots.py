@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable
-from typing import Any
 
-import matplotlib
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
 
+from .drawing import draw
 from .measures import DENSE_BITS
 from .result import DemoResult
 
@@ -24,20 +20,6 @@ ROLES = {"attention.self.query": "query", "attention.self.key": "key", "attentio
 MARKS = "osD^Pv"
 TOP = 20
 """recall@k is drawn for k up to this."""
-STYLE: dict[Any, Any] = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-                         "grid.alpha": 0.3, "axes.axisbelow": True, "legend.frameon": False, "svg.hashsalt": "sparseref"}
-
-
-def draw(width: float, height: float, paint: Callable[[Axes, DemoResult], None], result: DemoResult) -> str:
-    """A plot on one pair of axes, inches wide and high -> <svg ...> for a page."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        paint(figure.subplots(), result)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg"):]                              # a page has no place for the XML prolog
-    return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
 
 
 def quality(axes: Axes, result: DemoResult) -> None:

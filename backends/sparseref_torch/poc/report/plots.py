@@ -2,23 +2,18 @@
 
 from __future__ import annotations
 
-import io
-import re
 from collections.abc import Callable
-from typing import Any
 
-import matplotlib
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 from matplotlib.ticker import PercentFormatter
+
+from sparseref.demo.drawing import draw
 
 from .variant import CALIBRATED, CONTROL, DENSE, ONE_SHOT, TRAINED, Study, Variant
 from .verdict import wanted
 
 COLOURS = {DENSE: "#8a919c", CONTROL: "#475569", ONE_SHOT: "#d97706", CALIBRATED: "#a16207", TRAINED: "#2563eb"}
 FLOOR = "#dc2626"
-STYLE: dict[Any, Any] = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
-                         "grid.alpha": 0.3, "axes.axisbelow": True, "legend.frameon": False, "svg.hashsalt": "sparseref"}
 
 
 def all_plots(study: Study) -> dict[str, str]:
@@ -30,18 +25,6 @@ def all_plots(study: Study) -> dict[str, str]:
     if any(len(one.curve) > 1 for one in study.variants):
         painted["curve"] = draw(8, 3.4, curve, study)
     return painted
-
-
-def draw(width: float, height: float, paint: Callable[[Axes, Study], None], study: Study) -> str:
-    """A plot on one pair of axes, inches wide and high -> <svg ...> for a page."""
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        paint(figure.subplots(), study)
-        text = io.StringIO()
-        figure.savefig(text, format="svg", metadata={"Date": None})
-    svg = text.getvalue()
-    svg = svg[svg.index("<svg"):]                              # a page has no place for the XML prolog
-    return re.sub(r"<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
 
 
 def quality(axes: Axes, study: Study) -> None:
