@@ -68,7 +68,7 @@ def poc(
     Examples:
 
     \b
-      sparseref poc minilm-bbc                          about an hour on two cores
+      sparseref poc minilm-bbc                          more than an hour on two cores
       sparseref poc minilm-bbc --quick --seeds 1        a few minutes
       sparseref poc my_task.py --format nmg:2:8:8 --format csr:0.9 --json figures.json
     """
