@@ -1,11 +1,12 @@
 """Distillation: the parts of the loss by their definitions, gradients for the student alone, no hook left behind."""
 
 import copy
+import math
 
 import pytest
 import torch
 from sparseref_torch.training import Distiller, Pruner
-from sparseref_torch.training.distiller import layer_names
+from sparseref_torch.training.distiller import layer_names, similarity_divergence
 from torch import nn
 from torch.nn import functional
 from training_models import OPTIMIZERS, convnet, images
@@ -108,6 +109,43 @@ def test_padding_does_not_count():
     actual = distiller(batch(padding=7)).detach()
 
     assert torch.equal(expected, actual)
+
+
+def test_similarity_by_its_definition():
+    """Two queries, three texts: each query's distribution over texts and each text's over queries."""
+    generator = torch.Generator().manual_seed(3)
+    q, n = ([torch.randn(rows, 4, generator=generator, dtype=torch.float64) for _ in range(2)] for rows in (2, 3))
+    cosine = [[[float(functional.cosine_similarity(a, b, dim=0)) / 0.5 for b in n[k]] for a in q[k]] for k in (0, 1)]
+
+    def divergence(student, teacher):
+        ours, theirs = ([math.exp(v) / sum(map(math.exp, row)) for v in row] for row in (student, teacher))
+        return sum(t * math.log(t / o) ** 2 for o, t in zip(ours, theirs, strict=True)) / 2
+
+    by_query = sum(map(divergence, *cosine)) / 2
+    by_text = sum(map(divergence, *(list(zip(*rows, strict=True)) for rows in cosine))) / 3
+    actual = similarity_divergence((q[0], q[1]), (n[0], n[1]), 0.5)
+
+    torch.testing.assert_close(actual, torch.tensor(by_query + by_text, dtype=torch.float64))
+
+
+def test_equal_similarities_have_no_gradient_at_all():
+    """Not even rounding, of which Adam would make whole steps."""
+    q, n = torch.randn(8, 5, requires_grad=True), torch.randn(9, 5)
+    similarity_divergence((q, q.detach()), (n, n), 0.05).backward()
+
+    assert torch.equal(torch.zeros(8, 5), q.grad)
+
+
+def test_embeddings_are_kept_with_their_gradient():
+    student, teacher = pair()
+    distiller = Distiller(student, teacher, losses={"embedding": 1.0})
+    distiller(batch())
+    mine, theirs = distiller.embeddings
+    expected = [states(model, batch())[1] for model in (student, teacher)]
+
+    assert torch.equal(expected[0], mine)
+    assert torch.equal(expected[1], theirs)
+    assert (mine.requires_grad, theirs.requires_grad) == (True, False)
 
 
 def test_logits_by_hand():

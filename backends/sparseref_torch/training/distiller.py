@@ -29,7 +29,8 @@ class Distiller:
     relative: divide each error of "hidden" by the variance of the teacher's states, so that all layers weigh alike.
     A batch is what the model takes: a dict is passed by keyword, a tuple or list by position, anything else alone.  Where it
     has an `attention_mask`, hidden states are compared at the tokens that count.
-    `parts` holds the last value of every part.  The teacher is put into eval mode and never gets a gradient.
+    `parts` holds the last value of every part, `embeddings` the last ones (student's, teacher's) [B, D].
+    The teacher is put into eval mode and never gets a gradient.
     Errors: TRAIN-11.
     """
 
@@ -40,6 +41,7 @@ class Distiller:
         self.losses = dict(losses) if losses is not None else {"hidden": 1.0} if hidden is not None else {"logits": 1.0}
         self.embed = embed if embed is not None else mean_embedding
         self.parts: dict[str, float] = {}
+        self.embeddings: tuple[Tensor, ...] = ()
         self._check(hidden)
         self.hidden = _pairs(student, teacher, hidden) if self.losses.get("hidden") else {}
 
@@ -65,7 +67,8 @@ class Distiller:
             each = [token_mse(states[mine], wanted[theirs], mask, self.relative) for mine, theirs in self.hidden.items()]
             return torch.stack(each).mean()
         if part == "embedding":
-            return one_minus_cosine(self.embed(output, batch), self.embed(target, batch)).mean()
+            self.embeddings = self.embed(output, batch), self.embed(target, batch)
+            return one_minus_cosine(*self.embeddings).mean()
         loss = _entry(output, "loss")
         if loss is None:                                                                   # TRAIN-11
             raise SpecError("TRAIN-11", "the student's output has no loss of its own.", given=type(output).__name__,
@@ -118,6 +121,23 @@ def one_minus_cosine(student: Tensor, teacher: Tensor) -> Tensor:
     """
     ours, theirs = functional.normalize(student, dim=-1), functional.normalize(teacher, dim=-1)
     return (ours - theirs).square().sum(dim=-1) / 2
+
+
+def similarity_divergence(queries: tuple[Tensor, ...], texts: tuple[Tensor, ...], temperature: float) -> Tensor:
+    """Embeddings (student's, teacher's) [Q, D] and [N, D] -> []: of which text each query finds, plus the other way round.
+
+    Softmax over cosines / temperature says what is near, as in retrieval; who belongs to whom is not used.  The divergence is
+    half the teacher's mean of squared log ratios: KL to second order, with a gradient that is exactly 0 where both are equal.
+    """
+    student, teacher = (functional.normalize(query, dim=-1) @ functional.normalize(text, dim=-1).T / temperature   # [Q, N]
+                        for query, text in zip(queries, texts, strict=True))
+    return _half_squared_log_ratio(student, teacher) + _half_squared_log_ratio(student.T, teacher.T)
+
+
+def _half_squared_log_ratio(student: Tensor, teacher: Tensor) -> Tensor:
+    """logits [R, C] twice -> []: the mean over rows."""
+    ours, theirs = (functional.log_softmax(logits, dim=-1) for logits in (student, teacher))
+    return (theirs.exp() * (ours - theirs).square()).sum(dim=-1).mean() / 2
 
 
 def mean_embedding(output: Any, batch: Any) -> Tensor:
