@@ -217,7 +217,8 @@ def test_ctrl_c_kills_the_worker():
     """SIGINT to the kit while a worker hangs: the kit stops at once, the worker with it."""
     hangs = """sh -c 'echo {\\"id\\": 0, \\"name\\": \\"$$\\", \\"version\\": \\"1\\", \\"cells\\": []}; exec sleep 60'"""
     program = "\n".join([
-        "import sys, numpy as np",
+        "import signal, sys, numpy as np",
+        "signal.signal(signal.SIGINT, signal.default_int_handler)",        # a shell's background job is born deaf to it
         "from sparseref.conformance.worker import WorkerBackend",
         "backend = WorkerBackend(sys.argv[1])",
         "print(backend.name, flush=True)",
