@@ -62,9 +62,9 @@ def train(model: nn.Module, teacher: nn.Module, task: Task, steps: int, seed: in
     return model.eval()
 
 
-def adamw(parameters: Iterable[nn.Parameter], steps: int, peak: float = LEARNING_RATE) -> tuple[Optimizer, LRScheduler]:
+def adamw(parameters: Iterable[nn.Parameter], steps: int) -> tuple[Optimizer, LRScheduler]:
     """AdamW without weight decay, a short warm-up, then down to zero along a cosine."""
-    optimizer = torch.optim.AdamW(parameters, peak, betas=(0.9, 0.98), weight_decay=0.0)
+    optimizer = torch.optim.AdamW(parameters, LEARNING_RATE, betas=(0.9, 0.98), weight_decay=0.0)
 
     def rate(step: int) -> float:
         if step < WARM_UP:
