@@ -15,7 +15,7 @@ ID = re.compile(r"\b[A-Z]{2}[A-Z0-9]*-[A-Z]?[0-9]+\b")
 KIT_GROUPS = ("kit", "wire")
 """Their clauses bind the kit and its workers, so their code is sparseref/conformance."""
 
-FRONT_END = "backends/sparseref_torch/clauses.toml"
+FRONT_END = sorted((ROOT / "backends").glob("*/clauses.toml"))
 """Clauses that bind one package alone: the errors of the STen front end."""
 
 NO_CLAUSES = {"UTF-8": "an encoding", "GPT-2": "a model", "SHA-256": "a digest", "DIAGB-1": "a third party's clause",
@@ -75,8 +75,9 @@ def links():
 
 
 def front_end():
-    """id -> clause of the STen front end, whose errors carry these ids."""
-    return {clause["id"]: clause for clause in tomllib.loads((ROOT / FRONT_END).read_text(encoding="utf-8"))["clause"]}
+    """id -> clause of what a backend demands beside the specification; "package" says whose."""
+    return {clause["id"]: {**clause, "package": path.parent.relative_to(ROOT).as_posix()} for path in FRONT_END
+            for clause in tomllib.loads(path.read_text(encoding="utf-8"))["clause"]}
 
 
 def collected(pairs):

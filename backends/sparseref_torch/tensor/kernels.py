@@ -98,26 +98,30 @@ class Plugin(Kernel):
 
 
 KERNELS: list[Kernel] = [ByLines(), Decoded()]
-"""In order of preference; a backend that knows torch tensors puts its own in front."""
+"""In order of preference."""
 
-_PLUGIN: ContextVar[Plugin | None] = ContextVar("plugin", default=None)
+_CHOSEN: ContextVar[Kernel | None] = ContextVar("chosen", default=None)
 
 
 @contextmanager
 def use_backend(backend: str | sr.Backend) -> Iterator[None]:
-    """Inside, contractions run on this backend where it does not decline; "torch" is the default."""
+    """Inside, contractions run on this backend where it does not decline; "torch" is the default.
+
+    A backend with a method `torch_kernel` brings a Kernel of its own, which takes tensors as they are.
+    """
     chosen = get_backend(backend)
-    token = _PLUGIN.set(None if chosen.name == "torch" else Plugin(chosen))
+    own = getattr(chosen, "torch_kernel", lambda: Plugin(chosen))
+    token = _CHOSEN.set(None if chosen.name == "torch" else own())
     try:
         yield
     finally:
-        _PLUGIN.reset(token)
+        _CHOSEN.reset(token)
 
 
 def choose(a: TorchSparse, x: Tensor, turned: bool) -> tuple[Kernel, str]:
     """-> the kernel that runs, and why those before it do not."""
-    plugin, reasons = _PLUGIN.get(), []
-    for kernel in [plugin, *KERNELS] if plugin is not None else KERNELS:
+    chosen, reasons = _CHOSEN.get(), []
+    for kernel in [chosen, *KERNELS] if chosen is not None else KERNELS:
         why_not = kernel.declines(a, x, turned)
         if why_not is None:
             return kernel, "; ".join(reasons)

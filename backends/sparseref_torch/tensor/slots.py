@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import weakref
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -169,27 +170,41 @@ def pattern(a: TorchSparse) -> Tensor:
     return stored.reshape(a.shape)
 
 
-_DECODED = Kept()
-"""values tensor -> (version, dense): decoded once for as long as the values stay what they are."""
+class Derived:
+    """What is made of a sparse array and kept for as long as its values stay what they are."""
+
+    def __init__(self) -> None:
+        self._kept = Kept()
+
+    def of(self, a: TorchSparse, make: Callable[[TorchSparse], Any]) -> Any:
+        """What was made of these values, else what `make` makes now."""
+        version = (a.layout, a.shape, [(id(tensor), _version(tensor)) for tensor in a.tensors.values()])
+        known = self._kept.get(a.values)
+        if known is not None and known[0] == version:
+            return known[1]
+        made = make(a)
+        if not a.values.is_inference() and not a.values.is_shared():       # another process writes without a new version
+            self._kept.set(a.values, (version, made))
+        return made
+
+    def forget(self, a: TorchSparse) -> None:
+        self._kept.forget(a.values)
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+_DECODED = Derived()
 
 
 def decoded(a: TorchSparse, keep: bool = False) -> Tensor:
     """a -> dense [matrix], +0 where nothing is stored; `keep`: remember it, and do not write to it."""
-    if not keep:
-        return _decode(a)
-    version = (a.layout, a.shape, [(id(tensor), _version(tensor)) for tensor in a.tensors.values()])
-    known = _DECODED.get(a.values)
-    if known is not None and known[0] == version:
-        return known[1]
-    dense = _decode(a)
-    if not a.values.is_inference() and not a.values.is_shared():           # another process writes without a new version
-        _DECODED.set(a.values, (version, dense))
-    return dense
+    return _DECODED.of(a, _decode) if keep else _decode(a)
 
 
 def forget(a: TorchSparse) -> None:
     """What was decoded of a is kept no longer."""
-    _DECODED.forget(a.values)
+    _DECODED.forget(a)
 
 
 def _decode(a: TorchSparse) -> Tensor:

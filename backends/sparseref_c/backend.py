@@ -1,0 +1,127 @@
+"""The C backend behind sparseref's protocol: products of a sparse matrix, in NumPy arrays."""
+
+from __future__ import annotations
+
+import math
+from functools import cache
+from typing import Any, ClassVar
+
+import numpy as np
+
+from sparseref import Backend, Cell, SparseArray, SpecError, decode, validate
+from sparseref.backend import ARRAY, CODING, cell_of
+from sparseref.dtypes import round_to
+from sparseref.reference import check_operands
+from sparseref.registry import get_operator, parse_sparsifier
+from sparseref.selecting import select
+from sparseref.sparsifiers.nmg import GreedyNMG
+
+from .choosing import CGreedyNMG
+from .compiling import NotBuilt
+from .library import library
+from .multiplying import multiply
+from .preparing import Prepared, prepare
+
+OPERATORS = ("linear", "matmul")
+DTYPES = ("float64", "float32", "float16", "bfloat16")
+
+
+class CBackend(Backend):
+    """linear and matmul of one sparse array in any layout, the greedy of nmg; float16, bfloat16 add up in float32 (BOUND-1)."""
+
+    name: ClassVar[str] = "c"
+
+    def declines(self, cell: Cell) -> str | None:
+        why_not = _not_built()
+        if why_not is not None:
+            return why_not
+        if cell.operation in CODING:
+            return "the C backend takes what is encoded and valid"
+        if cell.operation == "select":
+            return None if cell.layouts == (GreedyNMG.name,) else f"the C backend selects by {GreedyNMG.name} alone"
+        if cell.operation not in OPERATORS:
+            return f"the C backend has no operator {cell.operation}"
+        if cell.dtype not in DTYPES:
+            return f"the C backend computes in floating point, not in {cell.dtype}"
+        if sum(layout in (ARRAY, "dense") for layout in cell.layouts) != 1:
+            return "the C backend multiplies one sparse matrix and one dense array"
+        return None
+
+    def torch_kernel(self) -> Any:
+        """The kernel that takes torch's tensors as they are, for `sparseref_torch.use_backend("c")`."""
+        from .torch_kernel import CKernel  # only who has torch asks for it
+
+        return CKernel()
+
+    def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:
+        cell = cell_of(operation, operands, parameters)
+        why_not = self.declines(cell)
+        if why_not is not None:                                                            # DSP-4
+            raise SpecError("DSP-4", f"the C backend cannot run {cell}.", wanted="a cell that the backend does not decline",
+                            given=why_not, fix="use backend='reference'")
+        if operation == "select":
+            values, scores, draws = operands
+            return select(values, CGreedyNMG.like(parse_sparsifier(parameters["sparsifier"])), scores, draws=draws)
+        dtype = check_operands(get_operator(operation), operands, parameters)
+        for operand in operands:
+            if isinstance(operand, SparseArray):
+                validate(operand)                                                          # CORE-A3
+        operands = tuple(decode(operand) if isinstance(operand, SparseArray) and operand.layout.name == "dense" else operand
+                         for operand in operands)
+        with np.errstate(over="ignore", invalid="ignore"):     # rounding to float16 may overflow, which is a result
+            return round_to(linear(*operands) if operation == "linear" else matmul(*operands), dtype)
+
+
+def linear(x: Any, w: Any, bias: np.ndarray | None = None) -> np.ndarray:
+    """x [..., K], w [O, K], one of them sparse, bias [O] or None -> x W^T + b, [..., O] (LINEAR-1), float32 or float64."""
+    if isinstance(w, SparseArray):
+        weight = prepare(w)
+        y = multiply(weight, matrix(x, weight), None if bias is None else as_real(bias, weight))
+    else:
+        y = times(x, np.asarray(w).T)
+        y = y if bias is None else y + bias.astype(y.dtype)
+    return y.reshape(*x.shape[:-1], w.shape[0])
+
+
+def matmul(a: Any, b: Any) -> np.ndarray:
+    """a [..., M, K], b [K, N], or a [M, K], b [..., K, N], one of them sparse -> [..., M, N] (MATMUL-1)."""
+    if isinstance(a, SparseArray):
+        if b.ndim == 2:
+            return times(a, b).reshape(*a.shape[:-1], b.shape[1])
+        columns = np.moveaxis(b, -2, 0)                                                    # [K, ..., N]
+        y = times(a, columns.reshape(len(columns), math.prod(columns.shape[1:])))          # [M, ... N]
+        return np.moveaxis(y.reshape(len(y), *columns.shape[1:]), 0, -2)
+    weight = prepare(b, transposed=True)                                                   # [... N, K]
+    y = multiply(weight, matrix(a, weight))                  # [... M, ... N]
+    if b.ndim == 2:
+        return y.reshape(*a.shape[:-1], b.shape[1])
+    return np.moveaxis(y.reshape(len(y), *b.shape[:-2], b.shape[-1]), 0, -2)               # [M, ..., N] -> [..., M, N]
+
+
+def times(a: SparseArray, b: np.ndarray) -> np.ndarray:
+    """a [..., K] sparse, b [K, N] -> [..., N] with the first sides of a in one."""
+    weight = prepare(a)
+    y = np.empty((weight.shape[0], b.shape[1]), weight.dtype)
+    multiply(weight, as_real(b, weight).T, out=y.T)
+    return y
+
+
+def matrix(x: np.ndarray, weight: Prepared) -> np.ndarray:
+    """x [..., K] -> [T, K] for the weight [O, K]."""
+    return as_real(x, weight).reshape(math.prod(x.shape[:-1]), x.shape[-1])
+
+
+def as_real(array: np.ndarray, weight: Prepared) -> np.ndarray:
+    """In the weight's dtype and at an address that C can read; copied only where it is not so yet."""
+    array = np.asarray(array, weight.dtype)
+    fits = array.flags.aligned and all(stride % array.itemsize == 0 for stride in array.strides)
+    return array if fits else array.copy()
+
+
+@cache
+def _not_built() -> str | None:
+    try:
+        library()
+    except NotBuilt as error:
+        return f"the C library is not built: {error}"
+    return None

@@ -1,0 +1,111 @@
+"""The C library as Python sees it: its structures, its functions, and the instruction set in use."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from sparseref import SpecError
+
+from .compiling import library_file
+
+ISA, THREADS = "SPARSEREF_C_ISA", "SPARSEREF_NUM_THREADS"
+"""Environment: the instruction set to use, how many threads."""
+
+RUN = np.dtype([("count", "u4"), ("row", "u4", 4)])
+SEGMENT = np.dtype([("first_run", "u8"), ("runs", "u8"), ("first_column", "u8"), ("first_value", "u8"),
+                    ("n", "u4"), ("unused", "u4")])
+"""Run and Segment of src/runs.h."""
+ACTIVATIONS = {None: 0, "relu": 1}
+
+
+class CRuns(ctypes.Structure):
+    """Runs of src/runs.h."""
+
+    _fields_ = [("rows", ctypes.c_int64), ("columns", ctypes.c_int64), ("group_rows", ctypes.c_int64),
+                ("groups", ctypes.c_int64), ("widest_run", ctypes.c_int64), ("segment_of", ctypes.c_void_p),
+                ("segments", ctypes.c_void_p), ("runs", ctypes.c_void_p), ("column", ctypes.c_void_p),
+                ("value", ctypes.c_void_p)]
+
+
+class CMatrix(ctypes.Structure):
+    """Matrix of src/runs.h."""
+
+    _fields_ = [("first", ctypes.c_void_p), ("outer", ctypes.c_int64), ("inner", ctypes.c_int64)]
+
+    @classmethod
+    def of(cls, array: np.ndarray | None) -> CMatrix:
+        """An array [M, N] of any strides, or none."""
+        if array is None:
+            return cls(None, 0, 0)
+        outer, inner = (stride // array.itemsize for stride in array.strides)
+        return cls(array.ctypes.data, outer, inner)
+
+
+class CProduct(ctypes.Structure):
+    """Product of src/runs.h."""
+
+    _fields_ = [("weight", ctypes.POINTER(CRuns)), ("x", CMatrix), ("y", CMatrix), ("added", CMatrix),
+                ("bias", ctypes.c_void_p), ("tokens", ctypes.c_int64), ("activation", ctypes.c_int32)]
+
+
+class CChoice(ctypes.Structure):
+    """Choice of src/sparseref.h."""
+
+    _fields_ = [("scores", ctypes.c_void_p), ("block_rows", ctypes.c_int64), ("block_stride", ctypes.c_int64),
+                ("row_stride", ctypes.c_int64), ("n", ctypes.c_int64), ("patterns", ctypes.c_int64), ("g", ctypes.c_int64),
+                ("fibres", ctypes.c_int64), ("places", ctypes.c_void_p), ("owner", ctypes.c_void_p)]
+
+
+@dataclass(frozen=True)
+class Library:
+    """The loaded library and the instruction set that is used; `name` and `number` are the set's."""
+
+    functions: Any
+    name: str
+    number: int
+
+
+def instruction_sets(functions: Any) -> dict[str, int]:
+    """Those of the library that this machine has, by name, from the plainest to the best."""
+    return {functions.sparseref_set_name(number).decode(): number for number in range(functions.sparseref_sets())
+            if functions.sparseref_set_runs_here(number)}
+
+
+@cache
+def load(path: Path | None = None) -> Any:
+    """-> the functions of the library at this path, by default the one made of these sources.  Errors: NotBuilt."""
+    functions = ctypes.CDLL(str(path or library_file()))
+    functions.sparseref_set_name.restype = ctypes.c_char_p
+    functions.sparseref_linear.argtypes = [ctypes.POINTER(CProduct), ctypes.c_int, ctypes.c_int, ctypes.c_int]
+    functions.sparseref_nmg_choose.argtypes = [ctypes.POINTER(CChoice), ctypes.c_int]
+    return functions
+
+
+def library() -> Library:
+    """With the instruction set that SPARSEREF_C_ISA names, else the best that proves itself.  Errors: NotBuilt, CLIB-1."""
+    from .proving import proven  # it computes with what is loaded here
+
+    functions = load()
+    here, forced = instruction_sets(functions), os.environ.get(ISA)
+    if forced is not None and forced not in here:                                          # CLIB-1
+        raise SpecError("CLIB-1", f"{ISA} names no instruction set of this machine.", wanted=", ".join(here), given=forced)
+    name = forced if forced is not None else proven(tuple(reversed(here)))
+    return Library(functions, name, here[name])
+
+
+def threads() -> int:
+    """How many: SPARSEREF_NUM_THREADS, else OMP_NUM_THREADS, else all cores that this process may use.  Errors: CLIB-2."""
+    for name in (THREADS, "OMP_NUM_THREADS"):
+        told = os.environ.get(name, "").split(",")[0]
+        if told:
+            if not told.isdecimal() or int(told) < 1:                                      # CLIB-2
+                raise SpecError("CLIB-2", f"{name} is no number of threads.", wanted="a whole number of at least 1", given=told)
+            return int(told)
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1

@@ -1,0 +1,60 @@
+/* y = activation(x W^T + b) + added, tile by tile.
+ *
+ *   x [T, K]  -> x tile [K][V vectors]      transposed into scratch memory, once for each tile of tokens
+ *   runs x x tile -> y tile [rows][V vectors]      multiply.c, group of rows by group of rows
+ *   y tile    -> y [T, O]                   transposed back, with bias, activation and what is added
+ *
+ * Where x or y has its tokens side by side already, rows are copied instead of turned.
+ */
+#include "finish.h"
+#include "tiles.h"
+#include "transpose.h"
+
+/* x [T, K] from token `first` on -> x tile [K][width]; columns of tokens that there are not are 0. */
+static void pack_x(const Matrix *x, int64_t columns, int64_t first, int64_t tokens, int width, REAL *tile)
+{
+    const REAL *from = (const REAL *)x->first + first * x->outer;
+    if (tokens < width)
+        memset(tile, 0, sizeof(REAL) * (size_t)columns * (size_t)width);
+    if (x->outer == 1) {
+        for (int64_t k = 0; k < columns; k++)
+            memcpy(tile + k * width, from + k * x->inner, sizeof(REAL) * (size_t)tokens);
+        return;
+    }
+    int64_t t = 0;
+    for (; x->inner == 1 && t + LANES <= tokens; t += LANES) {
+        int64_t k = 0;
+        for (; k + LANES <= columns; k += LANES)
+            transpose_square(from + t * x->outer + k, x->outer, tile + k * width + t, width);
+        for (; k < columns; k++)
+            for (int64_t i = t; i < t + LANES; i++)
+                tile[k * width + i] = from[i * x->outer + k];
+    }
+    for (; t < tokens; t++)
+        for (int64_t k = 0; k < columns; k++)
+            tile[k * width + t] = from[t * x->outer + k * x->inner];
+}
+
+/* Memory of one tile of `width` tokens, in REALs. */
+static int64_t NAME(scratch)(const Runs *w, int width)
+{
+    return (w->columns + w->group_rows) * width;
+}
+
+/* Tokens and groups of rows of one product; scratch is this thread's own. */
+static void NAME(linear)(const Product *p, int64_t first_token, int64_t tokens, int64_t first_group, int64_t groups,
+                         void *scratch)
+{
+    const Runs *w = p->weight;
+    int V = vectors_for(tokens);
+    int width = V * LANES;
+    REAL *x_tile = scratch, *y_tile = x_tile + w->columns * width;
+    pack_x(&p->x, w->columns, first_token, tokens, width, x_tile);
+    for (int64_t group = first_group; group < first_group + groups; group++) {
+        int64_t first_row = group * w->group_rows;
+        int64_t rows = w->rows - first_row < w->group_rows ? w->rows - first_row : w->group_rows;
+        memset(y_tile, 0, sizeof(REAL) * (size_t)(w->group_rows * width));
+        NAME(multiply)(w, group, V, x_tile, y_tile);
+        finish(p, first_token, tokens, first_row, rows, y_tile, width);
+    }
+}

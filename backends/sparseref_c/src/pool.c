@@ -1,0 +1,107 @@
+/* Threads that wait for work: started once, asleep between calls.
+ *
+ *   caller   job = {task, what}, round += 1, wake ---- takes tasks too ---- waits until no helper is inside
+ *   helpers  ... asleep ...  round moved: inside += 1, take tasks, inside -= 1
+ */
+#include "pool.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+
+enum { MOST_HELPERS = 255, PATIENCE = 2000 };              /* looks at `round` before a helper goes to sleep */
+
+typedef struct {
+    void (*task)(void *, int64_t);
+    void *what;
+    int64_t tasks;
+    int helpers;                                           /* how many may take part */
+} Job;
+
+static pthread_mutex_t one_caller = PTHREAD_MUTEX_INITIALIZER, gate = PTHREAD_MUTEX_INITIALIZER;
+static pthread_cond_t work_came = PTHREAD_COND_INITIALIZER;
+static Job job;
+static atomic_uint round_number;
+static atomic_int_least64_t next_task;
+static atomic_int inside;
+static int helpers_started;
+
+static void take_tasks(const Job *mine)
+{
+    for (int64_t i; (i = atomic_fetch_add(&next_task, 1)) < mine->tasks;)
+        mine->task(mine->what, i);
+}
+
+static void *help(void *number)
+{
+    unsigned seen = 0;
+    for (;;) {
+        for (int i = 0; i < PATIENCE && atomic_load(&round_number) == seen; i++)
+            ;
+        pthread_mutex_lock(&gate);
+        while (atomic_load(&round_number) == seen)
+            pthread_cond_wait(&work_came, &gate);
+        seen = atomic_load(&round_number);
+        Job mine = job;
+        int takes_part = (int)(intptr_t)number < mine.helpers && mine.task;
+        if (takes_part)
+            atomic_fetch_add(&inside, 1);
+        pthread_mutex_unlock(&gate);
+        if (takes_part) {
+            take_tasks(&mine);
+            atomic_fetch_sub(&inside, 1);
+        }
+    }
+    return NULL;
+}
+
+/* After fork a child has the memory but not the threads. */
+static void forget_helpers(void)
+{
+    helpers_started = 0;
+    atomic_store(&inside, 0);
+    pthread_mutex_init(&one_caller, NULL);
+    pthread_mutex_init(&gate, NULL);
+    pthread_cond_init(&work_came, NULL);
+}
+
+static void start_helpers(int wanted)
+{
+    static int told;
+    if (!told) {
+        told = 1;
+        pthread_atfork(NULL, NULL, forget_helpers);
+    }
+    for (; helpers_started < wanted; helpers_started++) {
+        pthread_t thread;
+        if (pthread_create(&thread, NULL, help, (void *)(intptr_t)helpers_started))
+            return;
+        pthread_detach(thread);
+    }
+}
+
+void run_tasks(int threads, int64_t tasks, void (*task)(void *, int64_t), void *what)
+{
+    int helpers = threads - 1 < tasks - 1 ? threads - 1 : (int)(tasks - 1);
+    if (helpers > MOST_HELPERS)
+        helpers = MOST_HELPERS;
+    if (helpers < 1 || pthread_mutex_trylock(&one_caller)) {
+        for (int64_t i = 0; i < tasks; i++)
+            task(what, i);
+        return;
+    }
+    start_helpers(helpers);
+    pthread_mutex_lock(&gate);
+    job = (Job){task, what, tasks, helpers};
+    atomic_store(&next_task, 0);
+    atomic_fetch_add(&round_number, 1);
+    pthread_cond_broadcast(&work_came);
+    pthread_mutex_unlock(&gate);
+    Job mine = job;
+    take_tasks(&mine);
+    pthread_mutex_lock(&gate);                             /* who has not come by now finds nothing: `what` may go */
+    job.task = NULL;
+    pthread_mutex_unlock(&gate);
+    while (atomic_load(&inside))
+        ;
+    pthread_mutex_unlock(&one_caller);
+}

@@ -1,0 +1,61 @@
+/* A weight in the order in which the kernel multiplies it.
+ *
+ * A run is n rows of the weight that store entries in the same columns:
+ *
+ *             k0  k1  k2 ...   columns of one run
+ *     row a   v   v   v        each: one load of x, n multiplications
+ *     row b   v   v   v
+ *
+ * The g columns of a pattern are a run of nmg (NMG-C4); the stored entries of a row are one of csr, with n = 1.  Padding is
+ * left out, so it is never read.  A panel is all runs of a group of rows within a block of columns: as much of x as a cache
+ * holds.  Runs of a panel with equal n are neighbours, in segments.
+ */
+#ifndef SPARSEREF_RUNS_H
+#define SPARSEREF_RUNS_H
+
+#include <stdint.h>
+
+enum { MOST_ROWS = 4, MOST_VECTORS = 8 };   /* rows of a run, n above 4 is cut up; vectors of tokens in a tile */
+
+typedef struct {
+    uint32_t count;                /* columns */
+    uint32_t row[MOST_ROWS];       /* counted from the first row of the group */
+} Run;
+
+typedef struct {
+    uint64_t first_run, runs;
+    uint64_t first_column;         /* where its columns begin */
+    uint64_t first_value;          /* where its values begin: run by run, column by column, n each */
+    uint32_t n;
+    uint32_t unused;
+} Segment;
+
+typedef struct {
+    int64_t rows, columns;         /* of the weight, O and K */
+    int64_t group_rows, groups;    /* rows of a group, the last may have fewer */
+    int64_t widest_run;            /* the largest n of a segment */
+    const int64_t *segment_of;     /* [groups + 1]: segments of each group, column block by column block */
+    const Segment *segments;
+    const Run *runs;
+    const uint32_t *column;
+    const void *value;             /* float or double */
+} Runs;
+
+/* Where things are in memory: element (i, j) is first[i * outer + j * inner], strides counted in elements. */
+typedef struct {
+    void *first;
+    int64_t outer, inner;
+} Matrix;
+
+enum { NO_ACTIVATION, RELU };
+
+/* y [T, O] = activation(x [T, K] W^T + bias [O]) + added [T, O]; bias and added may be null. */
+typedef struct {
+    const Runs *weight;
+    Matrix x, y, added;
+    const void *bias;
+    int64_t tokens;
+    int32_t activation;
+} Product;
+
+#endif

@@ -1,0 +1,39 @@
+/* One piece of memory for each thread, kept between calls and freed when the thread ends. */
+#include "scratch.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+static pthread_key_t own_memory;
+static pthread_once_t once = PTHREAD_ONCE_INIT;
+
+typedef struct {
+    size_t bytes;
+    void *memory;
+} Scratch;
+
+static void free_scratch(void *kept)
+{
+    free(((Scratch *)kept)->memory);
+    free(kept);
+}
+
+static void make_key(void) { pthread_key_create(&own_memory, free_scratch); }
+
+void *scratch_memory(size_t bytes)
+{
+    pthread_once(&once, make_key);
+    Scratch *kept = pthread_getspecific(own_memory);
+    if (!kept) {
+        kept = calloc(1, sizeof(Scratch));
+        if (!kept)
+            return NULL;
+        pthread_setspecific(own_memory, kept);
+    }
+    if (kept->bytes < bytes) {
+        free(kept->memory);
+        kept->memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+        kept->bytes = kept->memory ? bytes : 0;
+    }
+    return kept->memory;
+}

@@ -1,0 +1,114 @@
+/* The library's door: which instruction set, how a product is cut into tasks, statuses instead of crashes. */
+#include "sparseref.h"
+
+#include "kernels.h"
+#include "pool.h"
+#include "scratch.h"
+
+#include <stdatomic.h>
+
+#define BOTH(isa) extern const Kernels kernels_##isa##_float, kernels_##isa##_double
+BOTH(portable);
+#if defined(__x86_64__)
+BOTH(sse42);
+BOTH(avx2);
+BOTH(avx512);
+#elif defined(__aarch64__)
+BOTH(neon);
+#endif
+
+typedef struct {
+    const char *name;
+    int (*runs_here)(void);
+    const Kernels *of_float, *of_double;
+} InstructionSet;
+
+static int always(void) { return 1; }
+#if defined(__x86_64__)
+static int has_sse42(void) { return __builtin_cpu_supports("sse4.2"); }
+static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
+static int has_avx512(void) { return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
+                                     && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"); }
+#endif
+
+/* From the plainest to the best. */
+static const InstructionSet sets[] = {
+    {"portable", always, &kernels_portable_float, &kernels_portable_double},
+#if defined(__x86_64__)
+    {"sse42", has_sse42, &kernels_sse42_float, &kernels_sse42_double},
+    {"avx2", has_avx2, &kernels_avx2_float, &kernels_avx2_double},
+    {"avx512", has_avx512, &kernels_avx512_float, &kernels_avx512_double},
+#elif defined(__aarch64__)
+    {"neon", always, &kernels_neon_float, &kernels_neon_double},
+#endif
+};
+enum { SETS = sizeof sets / sizeof *sets };
+
+int sparseref_sets(void) { return SETS; }
+
+const char *sparseref_set_name(int set) { return set >= 0 && set < SETS ? sets[set].name : NULL; }
+
+int sparseref_set_runs_here(int set) { return set >= 0 && set < SETS && sets[set].runs_here(); }
+
+typedef struct {
+    const Product *product;
+    const Kernels *kernels;
+    size_t real_bytes;
+    int64_t width, tiles, splits, groups_each;
+    atomic_int status;
+} Work;
+
+/* Tokens of a tile: as many vectors as n leaves registers for, fewer where that keeps all threads at work. */
+static int64_t width_for(const Product *p, int lanes, int threads)
+{
+    static const int vectors[] = {8, 6, 4, 3, 2, 1};
+    int most = p->weight->widest_run == 1 ? 8 : p->weight->widest_run == 2 ? 6 : p->weight->widest_run == 3 ? 4 : 3;
+    int64_t best = lanes, least = INT64_MAX;
+    for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
+        int64_t width = (int64_t)vectors[i] * lanes;
+        if (vectors[i] > most)
+            continue;
+        int64_t tiles = (p->tokens + width - 1) / width, rounds = (tiles + threads - 1) / threads;
+        int64_t cost = rounds * (vectors[i] + 1);          /* a vector's loads of weights count about as one more */
+        if (cost < least) {
+            least = cost;
+            best = width;
+        }
+    }
+    return best;
+}
+
+static void one_task(void *what, int64_t index)
+{
+    Work *work = what;
+    const Product *p = work->product;
+    int64_t tile = index / work->splits, first_group = index % work->splits * work->groups_each;
+    int64_t first = tile * work->width, tokens = p->tokens - first < work->width ? p->tokens - first : work->width;
+    int64_t left = p->weight->groups - first_group;
+    void *scratch = scratch_memory((size_t)work->kernels->scratch(p->weight, (int)work->width) * work->real_bytes);
+    if (!scratch)
+        atomic_store(&work->status, SPARSEREF_NO_MEMORY);
+    else if (left > 0)
+        work->kernels->linear(p, first, tokens, first_group, left < work->groups_each ? left : work->groups_each, scratch);
+}
+
+int sparseref_linear(const Product *p, int set, int real_bytes, int threads)
+{
+    if (!sparseref_set_runs_here(set))
+        return SPARSEREF_NO_SUCH_SET;
+    if ((real_bytes != 4 && real_bytes != 8) || p->tokens < 0 || threads < 1 || p->activation < NO_ACTIVATION
+        || p->activation > RELU)
+        return SPARSEREF_BAD_ARGUMENT;
+    if (p->tokens == 0 || p->weight->groups == 0)
+        return SPARSEREF_DONE;
+    Work work = {.product = p, .kernels = real_bytes == 4 ? sets[set].of_float : sets[set].of_double,
+                 .real_bytes = (size_t)real_bytes};
+    work.width = width_for(p, work.kernels->lanes, threads);
+    work.tiles = (p->tokens + work.width - 1) / work.width;
+    work.splits = work.tiles >= threads ? 1 : (threads + work.tiles - 1) / work.tiles;
+    if (work.splits > p->weight->groups)
+        work.splits = p->weight->groups;
+    work.groups_each = (p->weight->groups + work.splits - 1) / work.splits;
+    run_tasks(threads, work.tiles * work.splits, one_task, &work);
+    return atomic_load(&work.status);
+}

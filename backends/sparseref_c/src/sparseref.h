@@ -1,0 +1,30 @@
+/* What Python calls.  Every function gives a status and touches nothing but what it is given. */
+#ifndef SPARSEREF_H
+#define SPARSEREF_H
+
+#include "runs.h"
+
+#define EXPORT __attribute__((visibility("default")))
+
+enum { SPARSEREF_DONE, SPARSEREF_NO_MEMORY, SPARSEREF_BAD_ARGUMENT, SPARSEREF_NO_SUCH_SET };
+
+/* The instruction sets that the library was built for, by number, from the plainest to the best. */
+EXPORT int sparseref_sets(void);
+EXPORT const char *sparseref_set_name(int set);
+EXPORT int sparseref_set_runs_here(int set);
+
+/* real_bytes: 4 float, 8 double; of weight, x, bias, added and y alike.  The result does not depend on `threads`. */
+EXPORT int sparseref_linear(const Product *p, int set, int real_bytes, int threads);
+
+/* One chunk of n:m:g in every block row: which pattern each of its C * g fibres keeps. */
+typedef struct {
+    const double *scores;          /* of block row i, row r, fibre f: scores[i * block_stride + r * row_stride + f] */
+    int64_t block_rows, block_stride, row_stride;
+    int64_t n, patterns, g, fibres;
+    const uint8_t *places;         /* [C][n], rising */
+    int32_t *owner;                /* [block_rows][fibres], the result */
+} Choice;
+
+EXPORT int sparseref_nmg_choose(const Choice *choice, int threads);
+
+#endif

@@ -1,0 +1,56 @@
+"""The C library under torch's sparse tensors: no copy of x, and a weight is prepared once for as long as it stays the same."""
+
+from __future__ import annotations
+
+import ctypes
+from collections.abc import Callable
+from typing import ClassVar
+
+import torch
+from sparseref_torch.tensor.kernels import Kernel
+from sparseref_torch.tensor.slots import Derived
+from sparseref_torch.tensors import TorchSparse, to_numpy
+from torch import Tensor
+
+import sparseref as sr
+
+from .backend import CBackend
+from .library import CMatrix
+from .multiplying import run
+from .preparing import Prepared, prepare
+
+DTYPES = (torch.float32, torch.float64)
+
+
+class CKernel(Kernel):
+    """Products on the host in float32 and float64, with as many threads as torch has; the weight in any layout."""
+
+    name, backend = "runs", "c"
+    _prepared: ClassVar[dict[bool, Derived]] = {False: Derived(), True: Derived()}
+
+    def declines(self, a: TorchSparse, x: Tensor, turned: bool) -> str | None:
+        if x.device.type != "cpu":
+            return f"it works on the host, not on {x.device}"
+        if x.dtype not in DTYPES:
+            return f"it computes in float32 and float64, not in {str(x.dtype).removeprefix('torch.')}"
+        return CBackend().declines(sr.Cell("linear", ("array", a.layout.name), str(x.dtype).removeprefix("torch.")))
+
+    def run(self, a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
+        weight: Prepared = self._prepared[turned].of(a, _TRANSPOSED if turned else _AS_IT_IS)
+        out = x.new_empty(x.shape[0], weight.shape[0])
+        bias, added = (plus, None) if plus is None or plus.dim() == 1 else (None, plus.expand(out.shape))
+        run(weight, _matrix(x), _matrix(out), None if bias is None else bias.contiguous().data_ptr(), added=_matrix(added),
+            tokens=x.shape[0], at_most=torch.get_num_threads())
+        return out
+
+
+def _prepare(transposed: bool) -> Callable[[TorchSparse], Prepared]:
+    return lambda a: prepare(to_numpy(a, []), transposed)
+
+
+_AS_IT_IS, _TRANSPOSED = _prepare(False), _prepare(True)
+
+
+def _matrix(tensor: Tensor | None) -> CMatrix:
+    """A tensor [M, N] of any strides, where it lies."""
+    return CMatrix(None, 0, 0) if tensor is None else CMatrix(ctypes.c_void_p(tensor.data_ptr()), *tensor.stride())

@@ -1,0 +1,92 @@
+"""use_backend("c"): the C kernel under models, where tensors lie, and prepared anew when values change."""
+
+import copy
+
+import numpy as np
+import pytest
+import torch
+from sparseref_c import compiling, library
+from sparseref_torch import SparseTensor, SparsityBuilder, explain, sparsify, use_backend
+from torch import nn
+
+try:
+    library.load()
+except compiling.NotBuilt as reason:
+    pytest.skip(f"the C library: {reason}", allow_module_level=True)
+
+FORMATS = ("nmg:1:4:2", "nmg:2:4:2", "csr:0.5", "nm:2:4", "nmg:2:4:2,sparse_axis=1,group_axis=0")
+
+
+def whole(*shape, dtype=torch.float32):
+    """Small whole numbers, so that every sum is exact."""
+    return torch.randint(-4, 5, shape, generator=torch.Generator().manual_seed(len(shape))).to(dtype)
+
+
+def net():
+    model = nn.Sequential(nn.Linear(24, 40), nn.ReLU(), nn.Linear(40, 12))
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(whole(*parameter.shape))
+    return model
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+@pytest.mark.parametrize("form", FORMATS)
+def test_a_model_gives_the_same_numbers(form, dtype):
+    """Forward, the gradient of x, of the kept values and of the bias: all exact."""
+    model = SparsityBuilder().set_weight("*.weight", format=form).get_sparse_model(net()).to(dtype)
+    x = whole(3, 5, 24, dtype=dtype).requires_grad_()
+    found = []
+    for backend in ("torch", "c"):
+        this, mine = copy.deepcopy(model), x.detach().clone().requires_grad_()
+        with use_backend(backend):
+            out = this(mine)
+            out.square().sum().backward()
+        found.append([out, mine.grad, *(weight.grad.to_dense() if isinstance(weight.grad, SparseTensor) else weight.grad
+                                        for weight in this.parameters())])
+
+    for expected, actual in zip(*found, strict=True):
+        assert torch.equal(expected, actual)
+
+
+def test_explain_names_the_kernel():
+    model = SparsityBuilder().set_weight("*.weight", format="nmg:2:4:2").get_sparse_model(net())
+    with use_backend("c"), torch.no_grad():
+        told = explain(model, whole(4, 24))
+
+    assert [(record.backend, record.kernel) for record in told if "nmg" in str(record.layouts)] == [("c", "runs")] * 2
+
+
+def test_other_values_are_prepared_anew():
+    """An optimizer's step in place, and a new pattern."""
+    layer = nn.Linear(24, 16)
+    layer.weight = nn.Parameter(sparsify(whole(16, 24), "nmg:2:4:2"))
+    layer.bias = None
+    x = whole(4, 24)
+    with use_backend("c"), torch.no_grad():
+        before = layer(x)
+        layer.weight.mul_(2)
+        doubled = layer(x)
+        layer.weight = nn.Parameter(sparsify(whole(16, 24), "nmg:1:4:2"))
+        other = layer(x)
+
+    assert torch.equal(2 * before, doubled)
+    assert torch.equal(x @ layer.weight.to_dense().T, other)
+
+
+@pytest.mark.parametrize("view", [lambda x: x, lambda x: x[::2], lambda x: x.T.contiguous().T,
+                                  lambda x: x[:, :1].expand(8, 24)])
+def test_x_of_any_strides(view):
+    weight, x = sparsify(whole(16, 24), "nmg:2:4:2"), view(whole(8, 24))
+    with use_backend("c"), torch.no_grad():
+        actual = nn.functional.linear(x, weight)
+
+    assert torch.equal(x @ weight.to_dense().T, actual)
+
+
+def test_half_precision_falls_back_with_the_reason():
+    weight = sparsify(whole(16, 24).bfloat16(), "nmg:2:4:2")
+    with use_backend("c"), torch.no_grad():
+        actual = nn.functional.linear(whole(4, 24).bfloat16(), weight)
+
+    np.testing.assert_array_equal((whole(4, 24) @ weight.to_dense().float().T).bfloat16().float(), actual.float())
