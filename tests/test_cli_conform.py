@@ -25,7 +25,7 @@ def forget():
 def test_conform_passes_a_good_backend_and_writes_every_report(tmp_path):
     """Exit code 0; an object from a module is a backend, too; JSON, JUnit and HTML say the same."""
     files = [tmp_path / name for name in ("r.json", "r.xml", "r.html")]
-    shown = run("conform", "--backend", "cli_plugins:READY", "--operation", "relu", "--layout", "csr", "--layout", "array",
+    shown = run("conform", "--backend", f"{__name__}:READY", "--operation", "relu", "--layout", "csr", "--layout", "array",
                 "--json", str(files[0]), "--junit", str(files[1]), "--html", str(files[2]))
     outcomes = json.loads(files[0].read_text())["outcomes"]
 
