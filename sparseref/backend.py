@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 from .array import SparseArray
+from .errors import SpecError
 from .operators.base import checked_operand
 from .registry import get_operator, parse_layout, parse_sparsifier
 
@@ -56,6 +57,15 @@ class Backend(ABC):
     def densifies(self, cell: Cell) -> bool:
         """True where the cell multiplies structural zeros, so that NaN may appear beside a non-finite operand (CORE-P4)."""
         return False
+
+    def cell_of(self, operation: str, operands: tuple[Any, ...], parameters: dict[str, Any]) -> Cell:
+        """The cell that a call falls into, where the backend implements it.  Errors: DSP-4."""
+        cell = cell_of(operation, operands, parameters)
+        why_not = self.declines(cell)
+        if why_not is not None:                                                            # DSP-4
+            raise SpecError("DSP-4", f"{self.name} cannot run {cell}.", wanted="a cell that the backend does not decline",
+                            given=why_not, fix="use backend='reference'")
+        return cell
 
     @abstractmethod
     def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:

@@ -84,6 +84,16 @@ def test_x_of_any_strides(view):
     assert torch.equal(x @ weight.to_dense().T, actual)
 
 
+@pytest.mark.parametrize("plus", [whole(16), whole(1), whole(32)[::2], whole(4, 16), whole(4, 1), whole(16, 4).T])
+def test_what_is_added_is_broadcast_as_torch_does(plus):
+    """One number, a strided bias, a matrix: nothing is read beyond what is there."""
+    weight, x = sparsify(whole(16, 24), "nmg:2:4:2"), whole(4, 24)
+    with use_backend("c"), torch.no_grad():
+        actual = torch.addmm(plus, x, weight.t())
+
+    assert torch.equal(torch.addmm(plus, x, weight.to_dense().T), actual)
+
+
 def test_half_precision_falls_back_with_the_reason():
     weight = sparsify(whole(16, 24).bfloat16(), "nmg:2:4:2")
     with use_backend("c"), torch.no_grad():

@@ -8,8 +8,8 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseref import Backend, Cell, SparseArray, SpecError, decode, validate
-from sparseref.backend import ARRAY, CODING, cell_of
+from sparseref import Backend, Cell, SparseArray, decode, validate
+from sparseref.backend import ARRAY, CODING
 from sparseref.dtypes import round_to
 from sparseref.reference import check_operands
 from sparseref.registry import get_operator, parse_sparsifier
@@ -54,11 +54,7 @@ class CBackend(Backend):
         return CKernel()
 
     def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:
-        cell = cell_of(operation, operands, parameters)
-        why_not = self.declines(cell)
-        if why_not is not None:                                                            # DSP-4
-            raise SpecError("DSP-4", f"the C backend cannot run {cell}.", wanted="a cell that the backend does not decline",
-                            given=why_not, fix="use backend='reference'")
+        self.cell_of(operation, operands, parameters)
         if operation == "select":
             values, scores, draws = operands
             return select(values, CGreedyNMG.like(parse_sparsifier(parameters["sparsifier"])), scores, draws=draws)
@@ -76,7 +72,7 @@ def linear(x: Any, w: Any, bias: np.ndarray | None = None) -> np.ndarray:
     """x [..., K], w [O, K], one of them sparse, bias [O] or None -> x W^T + b, [..., O] (LINEAR-1), float32 or float64."""
     if isinstance(w, SparseArray):
         weight = prepare(w)
-        y = multiply(weight, matrix(x, weight), None if bias is None else as_real(bias, weight))
+        y = multiply(weight, matrix(x, weight), None if bias is None else np.asarray(bias, weight.dtype))
     else:
         y = times(x, np.asarray(w).T)
         y = y if bias is None else y + bias.astype(y.dtype)
@@ -92,7 +88,7 @@ def matmul(a: Any, b: Any) -> np.ndarray:
         y = times(a, columns.reshape(len(columns), math.prod(columns.shape[1:])))          # [M, ... N]
         return np.moveaxis(y.reshape(len(y), *columns.shape[1:]), 0, -2)
     weight = prepare(b, transposed=True)                                                   # [... N, K]
-    y = multiply(weight, matrix(a, weight))                  # [... M, ... N]
+    y = multiply(weight, matrix(a, weight))                                                # [... M, ... N]
     if b.ndim == 2:
         return y.reshape(*a.shape[:-1], b.shape[1])
     return np.moveaxis(y.reshape(len(y), *b.shape[:-2], b.shape[-1]), 0, -2)               # [M, ..., N] -> [..., M, N]
@@ -102,20 +98,13 @@ def times(a: SparseArray, b: np.ndarray) -> np.ndarray:
     """a [..., K] sparse, b [K, N] -> [..., N] with the first sides of a in one."""
     weight = prepare(a)
     y = np.empty((weight.shape[0], b.shape[1]), weight.dtype)
-    multiply(weight, as_real(b, weight).T, out=y.T)
+    multiply(weight, np.asarray(b, weight.dtype).T, out=y.T)
     return y
 
 
 def matrix(x: np.ndarray, weight: Prepared) -> np.ndarray:
     """x [..., K] -> [T, K] for the weight [O, K]."""
-    return as_real(x, weight).reshape(math.prod(x.shape[:-1]), x.shape[-1])
-
-
-def as_real(array: np.ndarray, weight: Prepared) -> np.ndarray:
-    """In the weight's dtype and at an address that C can read; copied only where it is not so yet."""
-    array = np.asarray(array, weight.dtype)
-    fits = array.flags.aligned and all(stride % array.itemsize == 0 for stride in array.strides)
-    return array if fits else array.copy()
+    return np.asarray(x, weight.dtype).reshape(math.prod(x.shape[:-1]), x.shape[-1])
 
 
 @cache

@@ -13,7 +13,7 @@ import numpy as np
 
 from sparseref import SpecError
 
-from .compiling import library_file
+from .compiling import NotBuilt, library_file
 
 ISA, THREADS = "SPARSEREF_C_ISA", "SPARSEREF_NUM_THREADS"
 """Environment: the instruction set to use, how many threads."""
@@ -81,7 +81,11 @@ def instruction_sets(functions: Any) -> dict[str, int]:
 @cache
 def load(path: Path | None = None) -> Any:
     """-> the functions of the library at this path, by default the one made of these sources.  Errors: NotBuilt."""
-    functions = ctypes.CDLL(str(path or library_file()))
+    path = path or library_file()
+    try:
+        functions = ctypes.CDLL(str(path))
+    except OSError as error:
+        raise NotBuilt(f"{path} cannot be loaded ({error}): delete it, and it is built anew") from error
     functions.sparseref_set_name.restype = ctypes.c_char_p
     functions.sparseref_linear.argtypes = [ctypes.POINTER(CProduct), ctypes.c_int, ctypes.c_int, ctypes.c_int]
     functions.sparseref_nmg_choose.argtypes = [ctypes.POINTER(CChoice), ctypes.c_int]

@@ -6,6 +6,8 @@ import ctypes
 
 import numpy as np
 
+from sparseref import SpecError
+
 from .library import ACTIVATIONS, CMatrix, CProduct, Library, library, threads
 from .preparing import Prepared
 
@@ -19,18 +21,36 @@ def multiply(weight: Prepared, x: np.ndarray, bias: np.ndarray | None = None, ac
     """weight [O, K], x [T, K], bias [O], added [T, O] -> activation(x W^T + bias) + added, [T, O] in the weight's dtype.
 
     All in the weight's dtype, in any strides; `out` is written to if it is given.  at_most: threads, by default as many as
-    `threads()` says; the result does not depend on them.
+    `threads()` says; the result does not depend on them.  Errors: LINEAR-2, OPS-2, CLIB-2, MemoryError.
     """
-    y = np.empty((len(x), weight.shape[0]), weight.dtype) if out is None else out
-    bias = None if bias is None else np.ascontiguousarray(bias)
+    outputs, inputs = weight.shape
+    x = _readable("x", x, (len(x) if np.ndim(x) else 0, inputs), weight)
+    shape = (len(x), outputs)
+    bias = None if bias is None else np.ascontiguousarray(_readable("bias", bias, (outputs,), weight))
+    added = None if added is None else _readable("added", added, shape, weight)
+    y = np.empty(shape, weight.dtype) if out is None else out
+    if _readable("out", y, shape, weight) is not y or not y.flags.writeable:               # CLIB-3
+        raise SpecError("CLIB-3", "the result cannot be written there.", wanted="aligned memory that may be written to",
+                        given=f"strides {y.strides}, writeable: {y.flags.writeable}", fix="leave `out` out")
     run(weight, CMatrix.of(x), CMatrix.of(y), None if bias is None else bias.ctypes.data, activation, CMatrix.of(added), len(x),
         at_most, using)
     return y
 
 
+def _readable(what: str, array: np.ndarray, shape: tuple[int, ...], weight: Prepared) -> np.ndarray:
+    """The array, where C can read it: copied only where it is not aligned.  Errors: LINEAR-2, OPS-2."""
+    if np.shape(array) != shape:                                                           # LINEAR-2
+        raise SpecError("LINEAR-2", f"the shape of {what} does not fit the weight.", given=f"{np.shape(array)}",
+                        wanted=f"{shape} for a weight {weight.shape}")
+    if array.dtype != weight.dtype:                                                        # OPS-2
+        raise SpecError("OPS-2", f"{what} and the weight differ in dtype.", wanted=weight.dtype.name, given=array.dtype.name)
+    fits = array.flags.aligned and all(stride % array.itemsize == 0 for stride in array.strides)
+    return array if fits else array.copy()
+
+
 def run(weight: Prepared, x: CMatrix, y: CMatrix, bias: int | None, activation: str | None = None, added: CMatrix | None = None,
         tokens: int = 0, at_most: int | None = None, using: Library | None = None) -> None:
-    """As `multiply`, of memory by its address: x [tokens, K], bias [O], added [tokens, O] -> y [tokens, O]."""
+    """As `multiply`, unchecked, of memory by its address: x [tokens, K], bias [O], added [tokens, O] -> y [tokens, O]."""
     using = using or library()
     product = CProduct(ctypes.pointer(weight.runs), x, y, added or CMatrix(None, 0, 0), bias, tokens, ACTIVATIONS[activation])
     status = using.functions.sparseref_linear(ctypes.byref(product), using.number, weight.dtype.itemsize, at_most or threads())

@@ -9,6 +9,7 @@ import numpy as np
 
 from sparseref import sparsify
 
+from .compiling import NotBuilt
 from .library import Library, instruction_sets, load
 
 FORMATS = ("nmg:1:4:2", "nmg:2:4:2", "nmg:3:4:2", "nmg:4:6:1", "csr:0.5")
@@ -26,7 +27,7 @@ def proven(names: tuple[str, ...]) -> str:
             return name
         warnings.warn(f"sparseref_c: {name} computes {wrong} wrongly on this machine, and is not used", RuntimeWarning,
                       stacklevel=2)
-    raise RuntimeError("no instruction set of the C library computes rightly here")
+    raise NotBuilt("no instruction set of the C library computes rightly here")
 
 
 def failure(using: Library) -> str | None:

@@ -31,15 +31,19 @@ class CKernel(Kernel):
     def declines(self, a: TorchSparse, x: Tensor, turned: bool) -> str | None:
         if x.device.type != "cpu":
             return f"it works on the host, not on {x.device}"
-        if x.dtype not in DTYPES:
-            return f"it computes in float32 and float64, not in {str(x.dtype).removeprefix('torch.')}"
+        if x.dtype not in DTYPES or x.dtype != a.values.dtype:
+            return f"it multiplies float32 or float64, not {a.values.dtype} and {x.dtype}"
         return CBackend().declines(sr.Cell("linear", ("array", a.layout.name), str(x.dtype).removeprefix("torch.")))
 
     def run(self, a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
         weight: Prepared = self._prepared[turned].of(a, _TRANSPOSED if turned else _AS_IT_IS)
         out = x.new_empty(x.shape[0], weight.shape[0])
-        bias, added = (plus, None) if plus is None or plus.dim() == 1 else (None, plus.expand(out.shape))
-        run(weight, _matrix(x), _matrix(out), None if bias is None else bias.contiguous().data_ptr(), added=_matrix(added),
+        bias = added = None                                    # they live until the product is made
+        if plus is not None and plus.shape == out.shape[1:]:
+            bias = plus.to(out.dtype).contiguous()
+        elif plus is not None:
+            added = plus.to(out.dtype).expand(out.shape)
+        run(weight, _matrix(x), _matrix(out), None if bias is None else bias.data_ptr(), added=_matrix(added),
             tokens=x.shape[0], at_most=torch.get_num_threads())
         return out
 

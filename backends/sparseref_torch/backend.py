@@ -8,7 +8,7 @@ import numpy as np
 import torch
 
 from sparseref import Backend, Cell, SparseArray, SpecError
-from sparseref.backend import CODING, cell_of
+from sparseref.backend import CODING
 from sparseref.coding import check_fields
 from sparseref.dtypes import value_dtype
 from sparseref.reference import check_operands
@@ -42,11 +42,7 @@ class TorchBackend(Backend):
         return f"the torch backend has no {what} {strange[0]}" if strange else None
 
     def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:
-        cell = cell_of(operation, operands, parameters)
-        why_not = self.declines(cell)
-        if why_not is not None:                                                            # DSP-4
-            raise SpecError("DSP-4", f"torch cannot run {cell}.", wanted="a cell that the backend does not decline",
-                            given=why_not, fix="use backend='reference'")
+        self.cell_of(operation, operands, parameters)
         if operation == "validate":
             return _validate(*operands)
         if operation == "encode":

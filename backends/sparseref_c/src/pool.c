@@ -6,6 +6,7 @@
 #include "pool.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <stdatomic.h>
 
 enum { MOST_HELPERS = 255, PATIENCE = 2000 };              /* looks at `round` before a helper goes to sleep */
@@ -102,6 +103,6 @@ void run_tasks(int threads, int64_t tasks, void (*task)(void *, int64_t), void *
     job.task = NULL;
     pthread_mutex_unlock(&gate);
     while (atomic_load(&inside))
-        ;
+        sched_yield();
     pthread_mutex_unlock(&one_caller);
 }

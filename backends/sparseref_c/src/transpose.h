@@ -14,7 +14,7 @@
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (lanes){__VA_ARGS__})
 #endif
 
-/* STEP(low, high, s): exchanges what bit s of the row and of the lane tell apart. */
+/* Two rows keep the lanes of the first list and take those of the second; PAIRS(s, ...) does so for rows that differ in bit s. */
 #define EXCHANGE(low, high, keep, take)     \
     do {                                    \
         vec kept = SHUFFLE(low, high, keep); \

@@ -3,7 +3,7 @@
 from typing import Any
 
 from .allocation import erk, uniform
-from .distiller import Distiller
+from .distiller import Distiller, similarity_divergence
 from .dynamic import SET, RigL
 from .guard import SparsityGuard
 from .pruner import Pruner
@@ -15,7 +15,7 @@ from .straight_through import SRSTE, STE
 
 __all__ = ["SET", "SRSTE", "STE", "Cubic", "Distiller", "Fisher", "Iterative", "LayerWise", "Linear", "Magnitude", "Movement",
            "OneShot", "Pruner", "Random", "Regime", "RigL", "Schedule", "Scores", "SparsityCallback", "SparsityGuard", "Wanda",
-           "erk", "parse_schedule", "parse_scores", "reconstruct", "uniform"]
+           "erk", "parse_schedule", "parse_scores", "reconstruct", "similarity_divergence", "uniform"]
 
 
 def __getattr__(name: str) -> Any:
