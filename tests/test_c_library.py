@@ -201,8 +201,8 @@ def test_warnings_are_errors_for_these_sources(tmp_path):
 @pytest.mark.parametrize(("clause", "given"), [
     ("LINEAR-2", {"x": drawn((3, 23))}), ("LINEAR-2", {"x": drawn((24,))}), ("LINEAR-2", {"bias": drawn(15)}),
     ("LINEAR-2", {"added": drawn((3, 15))}), ("LINEAR-2", {"out": drawn((2, 16))}),
-    ("OPS-2", {"x": drawn((3, 24), np.float64)}),
-    ("OPS-2", {"bias": drawn(16, np.float64)}), ("CLIB-3", {"out": np.broadcast_to(drawn(16), (3, 16))}),
+    ("CORE-D2", {"x": drawn((3, 24), np.float64)}),
+    ("CORE-D2", {"bias": drawn(16, np.float64)}), ("CLIB-3", {"out": np.broadcast_to(drawn(16), (3, 16))}),
     ("CLIB-3", {"out": np.zeros((3, 16), [("a", "f4"), ("b", "i2")])["a"]})])
 def test_what_does_not_fit_is_refused_before_c_sees_it(clause, given):                      # CLIB-3
     weight = prepare(sr.sparsify(drawn((16, 24)), "nmg:2:4:2"))

@@ -27,7 +27,7 @@ class Some(sr.Backend):
         return None if set(cell.layouts) <= {"array", *self.layouts} else f"only {', '.join(self.layouts)}"
 
     def call(self, operation, *operands, **parameters):
-        self.calls.append(str(sr.backend.cell_of(operation, operands, parameters)))
+        self.calls.append(str(self.cell_of(operation, operands, parameters)))
         return sr.get_backend("reference").call(operation, *operands, **parameters)
 
 
@@ -105,6 +105,17 @@ def test_nothing_left_is_an_error(operands, strict):  # DSP-4
 
     assert expected == actual
     assert refusal(sr.explain, "linear", x, w, None, backend=backend, strict=strict) == "DSP-4"
+    assert not backend.calls
+
+
+@given(linears())
+def test_a_backend_asked_past_dispatch_refuses_what_it_declines(operands):  # DSP-4
+    """The reason that `declines` gives is in the error."""
+    x, w = operands
+    backend = Some([])
+
+    with pytest.raises(sr.SpecError, match="DSP-4(?s:.*)only "):
+        backend.call("linear", x, w, None)
     assert not backend.calls
 
 

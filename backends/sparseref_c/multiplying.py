@@ -21,7 +21,7 @@ def multiply(weight: Prepared, x: np.ndarray, bias: np.ndarray | None = None, ac
     """weight [O, K], x [T, K], bias [O], added [T, O] -> activation(x W^T + bias) + added, [T, O] in the weight's dtype.
 
     All in the weight's dtype, in any strides; `out` is written to if it is given.  at_most: threads, by default as many as
-    `threads()` says; the result does not depend on them.  Errors: LINEAR-2, OPS-2, CLIB-2, MemoryError.
+    `threads()` says; the result does not depend on them.  Errors: LINEAR-2, CORE-D2, CLIB-2, MemoryError.
     """
     outputs, inputs = weight.shape
     x = _readable("x", x, (len(x) if np.ndim(x) else 0, inputs), weight)
@@ -38,12 +38,12 @@ def multiply(weight: Prepared, x: np.ndarray, bias: np.ndarray | None = None, ac
 
 
 def _readable(what: str, array: np.ndarray, shape: tuple[int, ...], weight: Prepared) -> np.ndarray:
-    """The array, where C can read it: copied only where it is not aligned.  Errors: LINEAR-2, OPS-2."""
+    """The array, where C can read it: copied only where it is not aligned.  Errors: LINEAR-2, CORE-D2."""
     if np.shape(array) != shape:                                                           # LINEAR-2
         raise SpecError("LINEAR-2", f"the shape of {what} does not fit the weight.", given=f"{np.shape(array)}",
                         wanted=f"{shape} for a weight {weight.shape}")
-    if array.dtype != weight.dtype:                                                        # OPS-2
-        raise SpecError("OPS-2", f"{what} and the weight differ in dtype.", wanted=weight.dtype.name, given=array.dtype.name)
+    if array.dtype != weight.dtype:                                                        # CORE-D2
+        raise SpecError("CORE-D2", f"{what} and the weight differ in dtype.", wanted=weight.dtype.name, given=array.dtype.name)
     fits = array.flags.aligned and all(stride % array.itemsize == 0 for stride in array.strides)
     return array if fits else array.copy()
 
