@@ -114,7 +114,7 @@ def test_a_backend_asked_past_dispatch_refuses_what_it_declines(operands):  # DS
     x, w = operands
     backend = Some([])
 
-    with pytest.raises(sr.SpecError, match="DSP-4(?s:.*)only "):
+    with pytest.raises(sr.SpecError, match=r"DSP-4(?s:.*)only "):
         backend.call("linear", x, w, None)
     assert not backend.calls
 
