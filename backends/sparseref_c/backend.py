@@ -19,15 +19,15 @@ from sparseref.sparsifiers.nmg import GreedyNMG
 from .choosing import CGreedyNMG
 from .compiling import NotBuilt
 from .library import library
-from .multiplying import multiply
+from .multiplying import activated, multiply
 from .preparing import Prepared, prepare
 
-OPERATORS = ("linear", "matmul")
+OPERATORS = ("linear", "matmul", "gelu")
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
 class CBackend(Backend):
-    """linear and matmul of one sparse array in any layout, the greedy of nmg; float16, bfloat16 add up in float32 (BOUND-1)."""
+    """linear and matmul of one sparse array in any layout, gelu, the greedy of nmg; float16, bfloat16 add up in float32 (BOUND-1)."""
 
     name: ClassVar[str] = "c"
 
@@ -43,6 +43,8 @@ class CBackend(Backend):
             return f"the C backend has no operator {cell.operation}"
         if cell.dtype not in DTYPES:
             return f"the C backend computes in floating point, not in {cell.dtype}"
+        if cell.operation == "gelu":
+            return None
         if sum(layout in (ARRAY, "dense") for layout in cell.layouts) != 1:
             return "the C backend multiplies one sparse matrix and one dense array"
         return None
@@ -62,10 +64,21 @@ class CBackend(Backend):
         for operand in operands:
             if isinstance(operand, SparseArray):
                 validate(operand)                                                          # CORE-A3
+        if operation == "gelu":
+            return gelu(operands[0], **parameters)
         operands = tuple(decode(operand) if isinstance(operand, SparseArray) and operand.layout.name == "dense" else operand
                          for operand in operands)
         with np.errstate(over="ignore", invalid="ignore"):     # rounding to float16 may overflow, which is a result
             return round_to(linear(*operands) if operation == "linear" else matmul(*operands), dtype)
+
+
+def gelu(a: Any, approximate: str = "none") -> Any:
+    """a [shape] -> [shape], stored where a is (GELU-1)."""
+    values = a.values if isinstance(a, SparseArray) else a
+    found = activated(values.astype(np.float64 if values.dtype == np.float64 else np.float32),
+                      "gelu" if approximate == "none" else "gelu_tanh")
+    found = round_to(found, values.dtype).reshape(values.shape)
+    return a.with_values(found) if isinstance(a, SparseArray) else found
 
 
 def linear(x: Any, w: Any, bias: np.ndarray | None = None) -> np.ndarray:

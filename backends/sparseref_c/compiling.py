@@ -77,7 +77,7 @@ def compile_library(compiler: Compiler, folder: Path, extra: tuple[str, ...] = (
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         objects = list(pool.map(compile_one, jobs))
     made = folder / "libsparseref.so"
-    _run((*compiler.command, "-shared", "-pthread", *extra, *objects, "-o", str(made)))
+    _run((*compiler.command, "-shared", "-pthread", *extra, *objects, "-lm", "-o", str(made)))
     return made
 
 

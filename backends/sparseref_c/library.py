@@ -22,7 +22,7 @@ RUN = np.dtype([("count", "u4"), ("row", "u4", 4)])
 SEGMENT = np.dtype([("first_run", "u8"), ("runs", "u8"), ("first_column", "u8"), ("first_value", "u8"),
                     ("n", "u4"), ("unused", "u4")])
 """Run and Segment of src/runs.h."""
-ACTIVATIONS = {None: 0, "relu": 1}
+ACTIVATIONS = {None: 0, "relu": 1, "gelu": 2, "gelu_tanh": 3}
 
 
 class CRuns(ctypes.Structure):
@@ -88,6 +88,9 @@ def load(path: Path | None = None) -> Any:
         raise NotBuilt(f"{path} cannot be loaded ({error}): delete it, and it is built anew") from error
     functions.sparseref_set_name.restype = ctypes.c_char_p
     functions.sparseref_linear.argtypes = [ctypes.POINTER(CProduct), ctypes.c_int, ctypes.c_int, ctypes.c_int]
+    functions.sparseref_activate.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_int, ctypes.c_int, ctypes.c_int]
+    functions.sparseref_spin.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int]
+    functions.sparseref_spin.restype = ctypes.c_int64
     functions.sparseref_nmg_choose.argtypes = [ctypes.POINTER(CChoice), ctypes.c_int]
     return functions
 

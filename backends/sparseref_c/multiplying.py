@@ -57,6 +57,16 @@ def run(weight: Prepared, x: CMatrix, y: CMatrix, bias: int | None, activation: 
     done(status, f"a tile of {weight.shape[1]} columns")
 
 
+def activated(values: np.ndarray, activation: str, at_most: int | None = None, using: Library | None = None) -> np.ndarray:
+    """values of float32 or float64, any shape -> activation(values), a new array.  Errors: CLIB-1, CLIB-2."""
+    using = using or library()
+    result = np.array(values, order="C")
+    status = using.functions.sparseref_activate(result.ctypes.data, result.size, ACTIVATIONS[activation], using.number,
+                                                result.itemsize, at_most or threads())
+    done(status, "an activation")
+    return result
+
+
 def done(status: int, what: str) -> None:
     """A status of the library -> nothing, where all went well.  Errors: MemoryError."""
     if status == NO_MEMORY:

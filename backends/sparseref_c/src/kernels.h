@@ -8,6 +8,9 @@ typedef struct {
     int lanes;
     int64_t (*scratch)(const Runs *w, int width);
     void (*linear)(const Product *p, int64_t first_token, int64_t tokens, int64_t first_group, int64_t groups, void *scratch);
+    void (*activate)(void *values, int64_t first, int64_t end, int32_t activation);      /* in place */
+    double (*spin)(int64_t rounds);
+    int spin_operations;           /* of one round */
 } Kernels;
 
 #endif

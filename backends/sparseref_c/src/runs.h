@@ -47,7 +47,7 @@ typedef struct {
     int64_t outer, inner;
 } Matrix;
 
-enum { NO_ACTIVATION, RELU };
+enum { NO_ACTIVATION, RELU, GELU, GELU_TANH };
 
 /* y [T, O] = activation(x [T, K] W^T + bias [O]) + added [T, O]; bias and added may be null. */
 typedef struct {

@@ -97,7 +97,7 @@ int sparseref_linear(const Product *p, int set, int real_bytes, int threads)
     if (!sparseref_set_runs_here(set))
         return SPARSEREF_NO_SUCH_SET;
     if ((real_bytes != 4 && real_bytes != 8) || p->tokens < 0 || threads < 1 || p->activation < NO_ACTIVATION
-        || p->activation > RELU)
+        || p->activation > GELU_TANH)
         return SPARSEREF_BAD_ARGUMENT;
     if (p->tokens == 0 || p->weight->groups == 0)
         return SPARSEREF_DONE;
@@ -111,4 +111,52 @@ int sparseref_linear(const Product *p, int set, int real_bytes, int threads)
     work.groups_each = (p->weight->groups + work.splits - 1) / work.splits;
     run_tasks(threads, work.tiles * work.splits, one_task, &work);
     return atomic_load(&work.status);
+}
+
+typedef struct {
+    const Kernels *kernels;
+    void *values;
+    int64_t count;
+    int32_t activation;
+} Activation;
+
+enum { PIECE = 1 << 14 };          /* values of a task */
+
+static void one_piece(void *what, int64_t index)
+{
+    const Activation *a = what;
+    int64_t end = (index + 1) * PIECE;
+    a->kernels->activate(a->values, index * PIECE, end < a->count ? end : a->count, a->activation);
+}
+
+int sparseref_activate(void *values, int64_t count, int32_t activation, int set, int real_bytes, int threads)
+{
+    if (!sparseref_set_runs_here(set))
+        return SPARSEREF_NO_SUCH_SET;
+    if ((real_bytes != 4 && real_bytes != 8) || count < 0 || threads < 1 || activation < NO_ACTIVATION || activation > GELU_TANH)
+        return SPARSEREF_BAD_ARGUMENT;
+    Activation what = {real_bytes == 4 ? sets[set].of_float : sets[set].of_double, values, count, activation};
+    run_tasks(threads, (count + PIECE - 1) / PIECE, one_piece, &what);
+    return SPARSEREF_DONE;
+}
+
+typedef struct {
+    const Kernels *kernels;
+    int64_t rounds;
+} Spin;
+
+static void one_spin(void *what, int64_t index)
+{
+    (void)index;
+    const Spin *spin = what;
+    spin->kernels->spin(spin->rounds);
+}
+
+int64_t sparseref_spin(int set, int real_bytes, int64_t rounds, int threads)
+{
+    if (!sparseref_set_runs_here(set) || (real_bytes != 4 && real_bytes != 8) || rounds < 1 || threads < 1)
+        return 0;
+    Spin spin = {real_bytes == 4 ? sets[set].of_float : sets[set].of_double, rounds};
+    run_tasks(threads, threads, one_spin, &spin);
+    return threads * rounds * spin.kernels->spin_operations;
 }

@@ -16,6 +16,12 @@ EXPORT int sparseref_set_runs_here(int set);
 /* real_bytes: 4 float, 8 double; of weight, x, bias, added and y alike.  The result does not depend on `threads`. */
 EXPORT int sparseref_linear(const Product *p, int set, int real_bytes, int threads);
 
+/* values [count], float or double, are changed in place. */
+EXPORT int sparseref_activate(void *values, int64_t count, int32_t activation, int set, int real_bytes, int threads);
+
+/* Every thread multiplies and adds in registers alone.  -> how many operations were done in all; 0: no such set or size. */
+EXPORT int64_t sparseref_spin(int set, int real_bytes, int64_t rounds, int threads);
+
 /* One chunk of n:m:g in every block row: which pattern each of its C * g fibres keeps. */
 typedef struct {
     const double *scores;          /* of block row i, row r, fibre f: scores[i * block_stride + r * row_stride + f] */
