@@ -38,8 +38,9 @@ def choose(blocks: np.ndarray, n: int, first: int, g: int) -> np.ndarray:
     batch, block_rows, m, slots = blocks.shape
     places = np.ascontiguousarray(pattern_places(n, m), np.uint8)                          # [C, n]
     owner = np.empty((batch, block_rows, len(places) * g), np.int32)
-    choice = CChoice(blocks.ctypes.data + first * blocks.itemsize, batch * block_rows, m * slots, slots, n, len(places), g,
+    choice = CChoice(blocks.ctypes.data + first * blocks.itemsize, batch * block_rows, m * slots, slots, n, m, len(places), g,
                      owner.shape[2], places.ctypes.data, owner.ctypes.data)
-    status = library().functions.sparseref_nmg_choose(ctypes.byref(choice), threads())
+    using = library()
+    status = using.functions.sparseref_nmg_choose(ctypes.byref(choice), using.number, threads())
     done(status, f"{owner.shape[2]} fibres of {len(places)} patterns")
     return owner

@@ -59,7 +59,7 @@ class CChoice(ctypes.Structure):
     """Choice of src/sparseref.h."""
 
     _fields_ = [("scores", ctypes.c_void_p), ("block_rows", ctypes.c_int64), ("block_stride", ctypes.c_int64),
-                ("row_stride", ctypes.c_int64), ("n", ctypes.c_int64), ("patterns", ctypes.c_int64), ("g", ctypes.c_int64),
+                ("row_stride", ctypes.c_int64), ("n", ctypes.c_int64), ("m", ctypes.c_int64), ("patterns", ctypes.c_int64), ("g", ctypes.c_int64),
                 ("fibres", ctypes.c_int64), ("places", ctypes.c_void_p), ("owner", ctypes.c_void_p)]
 
 
@@ -91,7 +91,7 @@ def load(path: Path | None = None) -> Any:
     functions.sparseref_activate.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_int, ctypes.c_int, ctypes.c_int]
     functions.sparseref_spin.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int]
     functions.sparseref_spin.restype = ctypes.c_int64
-    functions.sparseref_nmg_choose.argtypes = [ctypes.POINTER(CChoice), ctypes.c_int]
+    functions.sparseref_nmg_choose.argtypes = [ctypes.POINTER(CChoice), ctypes.c_int, ctypes.c_int]
     return functions
 
 

@@ -6,8 +6,6 @@
 
 #include <math.h>
 
-ALWAYS_INLINE vec choose(lanes condition, vec yes, vec no) { return (vec)(((lanes)yes & condition) | ((lanes)no & ~condition)); }
-
 #if REAL_BYTES == 4
 
 /* 0 below -87, where the numbers cease to be normal; x must not be above 88.  A NaN stays one. */

@@ -1,157 +1,137 @@
 /* The greedy choice of n:m:g (NMGS-S1 to S3), by deferred acceptance.
  *
  * Taking pairs of fibre and pattern best first gives the one matching in which no fibre and pattern would both rather have
- * each other.  So each fibre may ask in its own order, best pattern first, and a pattern that has g fibres keeps the better:
+ * each other.  So each fibre may ask in turn, and a pattern that has g fibres keeps the better:
  *
  *   fibre 7 asks pattern 3      3 has room            3 takes it
- *   fibre 9 asks pattern 3      3 is full             3 gives up its worst fibre, or sends 9 on to its next best
+ *   fibre 9 asks pattern 3      3 is full             3 gives up its worst fibre, which asks on
  *
+ * A fibre asks the best of the patterns that would take it: one sweep over its scores and those of each pattern's worst.
  * Gale and Shapley (1962), with equal scores decided as the specification says: lower fibre, lower pattern.
  */
-#include "pool.h"
-#include "scratch.h"
 #include "sparseref.h"
+#include "vectors.h"
 
 #include <math.h>
-#include <stdatomic.h>
-#include <string.h>
 
 typedef struct {
-    const double *score;           /* [F][C] */
-    int64_t patterns;
-    int g;
-    int32_t *held;                 /* [C][g]: the fibres of each pattern, a heap with the worst on top */
+    int64_t patterns, padded;      /* C, and up to whole vectors */
+    int64_t g;
+    double *score;                 /* [F][padded]; NaN where there is no pattern: it compares as no better */
+    double *worst;                 /* [padded]: the least score that each pattern holds, -infinity while it has room, */
+    double *worst_fibre;           /* [padded]: and whose it is, of equal ones the last; infinity while it has room */
+    double *held_score;            /* [C][g]: what each pattern holds, a heap with the worst on top, */
+    int32_t *held;                 /* [C][g]: and whose it is */
     int32_t *count;                /* [C] */
-    int32_t *wishes, *left;        /* [F][C], [F]: the patterns that each fibre has not asked, and how many */
-    int32_t *owner;                /* [F]: the last pattern that a fibre asked */
 } Matching;
 
-static int worse(const Matching *m, int64_t pattern, int32_t one, int32_t other)
+/* The pattern that the fibre likes best of those that would take it; there is one, as there are as many slots as fibres. */
+static int64_t best_that_takes(const Matching *m, int32_t fibre)
 {
-    double a = m->score[one * m->patterns + pattern], b = m->score[other * m->patterns + pattern];
-    return a < b || (a == b && one > other);
-}
-
-/* Of one fibre: does pattern p come before q?  Higher score first, equal ones by rising pattern. */
-static int before(const double *score, int32_t p, int32_t q)
-{
-    return score[p] > score[q] || (score[p] == score[q] && p < q);
-}
-
-/* A heap of patterns, the best on top: what a fibre has not asked yet. */
-static void sift_wish(const double *score, int32_t *wish, int64_t count, int64_t i)
-{
-    int32_t moved = wish[i];
-    for (int64_t child; (child = 2 * i + 1) < count; i = child) {
-        child += child + 1 < count && before(score, wish[child + 1], wish[child]);
-        if (!before(score, wish[child], moved))
-            break;
-        wish[i] = wish[child];
+    const double *score = m->score + fibre * m->padded;
+    const vec asking = broadcast(fibre);
+    vec best = broadcast(-INFINITY);
+    for (int64_t p = 0; p < m->padded; p += LANES) {
+        vec some = load(score + p), worst = load(m->worst + p);
+        lanes takes = (some > worst) | ((some == worst) & (asking < load(m->worst_fibre + p)));
+        best = choose(takes & (some > best), some, best);
     }
-    wish[i] = moved;
+    double highest = best[0];
+    for (int i = 1; i < LANES; i++)
+        highest = best[i] > highest ? best[i] : highest;
+    int64_t p = 0;
+    while (!(score[p] == highest && (highest > m->worst[p] || (highest == m->worst[p] && fibre < m->worst_fibre[p]))))
+        p++;
+    return p;
 }
 
-/* The best pattern that the fibre has not asked; as there are as many slots as fibres, it never runs out of them. */
-static int32_t next_best(const Matching *m, int64_t fibre)
+static int worse(const Matching *m, int64_t i, int64_t j)
 {
-    const double *score = m->score + fibre * m->patterns;
-    int32_t *wish = m->wishes + fibre * m->patterns, best = wish[0];
-    wish[0] = wish[--m->left[fibre]];
-    sift_wish(score, wish, m->left[fibre], 0);
-    return best;
+    return m->held_score[i] < m->held_score[j] || (m->held_score[i] == m->held_score[j] && m->held[i] > m->held[j]);
 }
 
-static void wish_all(const Matching *m, int64_t fibre)
+static void swap(const Matching *m, int64_t i, int64_t j)
 {
-    int32_t *wish = m->wishes + fibre * m->patterns;
-    for (int32_t p = 0; p < m->patterns; p++)
-        wish[p] = p;
-    for (int64_t i = m->patterns / 2; i-- > 0;)
-        sift_wish(m->score + fibre * m->patterns, wish, m->patterns, i);
-    m->left[fibre] = (int32_t)m->patterns;
+    double score = m->held_score[i];
+    int32_t fibre = m->held[i];
+    m->held_score[i] = m->held_score[j], m->held[i] = m->held[j];
+    m->held_score[j] = score, m->held[j] = fibre;
 }
 
-static void sift_down(const Matching *m, int64_t pattern)
+/* Put the fibre into the pattern's heap; -> the fibre that it gives up, -1 while it has room. */
+static int32_t take(const Matching *m, int64_t pattern, int32_t fibre)
 {
-    int32_t *heap = m->held + pattern * m->g;
-    for (int i = 0, child; (child = 2 * i + 1) < m->count[pattern]; i = child) {
-        if (child + 1 < m->count[pattern] && worse(m, pattern, heap[child + 1], heap[child]))
-            child++;
-        if (!worse(m, pattern, heap[child], heap[i]))
-            return;
-        int32_t kept = heap[i];
-        heap[i] = heap[child];
-        heap[child] = kept;
-    }
-}
-
-static void add(const Matching *m, int64_t pattern, int32_t fibre)
-{
-    int32_t *heap = m->held + pattern * m->g;
-    int i = m->count[pattern]++;
-    for (heap[i] = fibre; i && worse(m, pattern, heap[i], heap[(i - 1) / 2]); i = (i - 1) / 2) {
-        heap[i] = heap[(i - 1) / 2];
-        heap[(i - 1) / 2] = fibre;
-    }
-}
-
-static void match(const Matching *m, int64_t fibres)
-{
-    for (int64_t f = 0; f < fibres; f++) {
-        int32_t asking = (int32_t)f;
-        wish_all(m, f);
-        while (asking >= 0) {
-            int32_t p = next_best(m, asking);
-            m->owner[asking] = p;
-            if (m->count[p] < m->g) {
-                add(m, p, asking);
-                asking = -1;
-            } else if (worse(m, p, m->held[p * m->g], asking)) {
-                int32_t sent_on = m->held[p * m->g];
-                m->held[p * m->g] = asking;
-                sift_down(m, p);
-                asking = sent_on;
-            }
+    int64_t top = pattern * m->g, count = m->count[pattern];
+    double score = m->score[fibre * m->padded + pattern];
+    int32_t given_up = -1;
+    if (count < m->g) {
+        int64_t i = count;
+        m->held_score[top + i] = score, m->held[top + i] = fibre;
+        for (; i && worse(m, top + i, top + (i - 1) / 2); i = (i - 1) / 2)
+            swap(m, top + i, top + (i - 1) / 2);
+        m->count[pattern]++;
+    } else {
+        given_up = m->held[top];
+        m->held_score[top] = score, m->held[top] = fibre;
+        for (int64_t i = 0, child; (child = 2 * i + 1) < count; i = child) {
+            child += child + 1 < count && worse(m, top + child + 1, top + child);
+            if (!worse(m, top + child, top + i))
+                break;
+            swap(m, top + child, top + i);
         }
     }
+    if (m->count[pattern] == m->g) {
+        m->worst[pattern] = m->held_score[top];
+        m->worst_fibre[pattern] = m->held[top];
+    }
+    return given_up;
 }
 
-typedef struct {
-    const Choice *choice;
-    atomic_int status;
-} Work;
-
-/* One block row: what each fibre keeps under each pattern, summed place by place, then the matching. */
-static void one_block_row(void *what, int64_t index)
+/* What each fibre keeps under each pattern, summed place by place; NaN counts as infinite (SPF-3). */
+static void add_up(const Choice *c, const double *block, int64_t padded, double *score)
 {
-    Work *work = what;
-    const Choice *c = work->choice;
-    int64_t F = c->fibres, C = c->patterns, slots = C * c->g;
-    size_t numbers = (size_t)(F * C + F + slots + C);
-    double *score = scratch_memory((size_t)(F * C) * sizeof(double) + numbers * sizeof(int32_t));
-    if (!score) {
-        atomic_store(&work->status, SPARSEREF_NO_MEMORY);
-        return;
-    }
-    int32_t *held = (int32_t *)(score + F * C), *count = held + slots, *left = count + C, *wishes = left + F;
-    Matching m = {score, C, (int)c->g, held, count, wishes, left, c->owner + index * F};
-    const double *block = c->scores + index * c->block_stride;
-    for (int64_t f = 0; f < F; f++)
-        for (int64_t p = 0; p < C; p++) {
+    double own[MOST_PLACES];
+    for (int64_t f = 0; f < c->fibres; f++, score += padded) {
+        for (int64_t i = 0; i < c->m; i++)
+            own[i] = block[i * c->row_stride + f];
+        for (int64_t p = 0; p < c->patterns; p++) {
             double sum = 0;
             for (int64_t j = 0; j < c->n; j++)
-                sum += block[c->places[p * c->n + j] * c->row_stride + f];
-            score[f * C + p] = isnan(sum) ? INFINITY : sum;        /* SPF-3 */
+                sum += own[c->places[p * c->n + j]];
+            score[p] = isnan(sum) ? INFINITY : sum;
         }
-    memset(m.count, 0, (size_t)C * sizeof(int32_t));
-    match(&m, F);
+        for (int64_t p = c->patterns; p < padded; p++)
+            score[p] = NAN;
+    }
 }
 
-int sparseref_nmg_choose(const Choice *c, int threads)
+static int64_t NAME(padded)(const Choice *c) { return (c->patterns + LANES - 1) / LANES * LANES; }
+
+/* Bytes of memory for one block row. */
+static size_t NAME(choice_bytes)(const Choice *c)
 {
-    if (c->fibres != c->patterns * c->g || c->n < 1 || c->block_rows < 0 || threads < 1)
-        return SPARSEREF_BAD_ARGUMENT;
-    Work work = {.choice = c};
-    run_tasks(threads, c->block_rows, one_block_row, &work);
-    return atomic_load(&work.status);
+    size_t padded = (size_t)NAME(padded)(c), F = (size_t)c->fibres, C = (size_t)c->patterns;
+    return (F * padded + 2 * padded + F) * sizeof(double) + (F + C) * sizeof(int32_t);
+}
+
+static void NAME(choose_patterns)(const Choice *c, int64_t block_row, void *scratch)
+{
+    int64_t F = c->fibres, C = c->patterns, padded = NAME(padded)(c);
+    Matching m = {.patterns = C, .padded = padded, .g = c->g, .score = scratch};
+    m.worst = m.score + F * padded;
+    m.worst_fibre = m.worst + padded;
+    m.held_score = m.worst_fibre + padded;
+    m.held = (int32_t *)(m.held_score + F);
+    m.count = m.held + F;
+    for (int64_t p = 0; p < padded; p++)
+        m.worst[p] = -INFINITY, m.worst_fibre[p] = INFINITY;
+    memset(m.count, 0, (size_t)C * sizeof *m.count);
+    add_up(c, c->scores + block_row * c->block_stride, padded, m.score);
+    int32_t *owner = c->owner + block_row * F;
+    for (int64_t f = 0; f < F; f++)
+        for (int32_t asking = (int32_t)f; asking >= 0;) {
+            int64_t p = best_that_takes(&m, asking);
+            owner[asking] = (int32_t)p;
+            asking = take(&m, p, asking);
+        }
 }

@@ -6,6 +6,13 @@
 
 #include "kernels.h"
 #include "peak.h"
+#if REAL_BYTES == 8                  /* scores are doubles whatever the weight is */
+#include "greedy.c"
+#endif
 
 const Kernels NAME(kernels) = {.lanes = LANES, .scratch = NAME(scratch), .linear = NAME(linear), .activate = NAME(activate),
-                               .spin = NAME(spin), .spin_operations = 2 * CHAINS * LANES};
+                               .spin = NAME(spin), .spin_operations = 2 * CHAINS * LANES,
+#if REAL_BYTES == 8
+                               .choice_bytes = NAME(choice_bytes), .choose_patterns = NAME(choose_patterns),
+#endif
+};

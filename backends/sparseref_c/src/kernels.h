@@ -1,7 +1,9 @@
 #ifndef SPARSEREF_KERNELS_H
 #define SPARSEREF_KERNELS_H
 
-#include "runs.h"
+#include "sparseref.h"
+
+#include <stddef.h>
 
 /* What an instruction set brings for a type; scratch is memory of this thread, in elements of the type. */
 typedef struct {
@@ -9,6 +11,8 @@ typedef struct {
     int64_t (*scratch)(const Runs *w, int width);
     void (*linear)(const Product *p, int64_t first_token, int64_t tokens, int64_t first_group, int64_t groups, void *scratch);
     void (*activate)(void *values, int64_t first, int64_t end, int32_t activation);      /* in place */
+    size_t (*choice_bytes)(const Choice *c);                                             /* of double alone */
+    void (*choose_patterns)(const Choice *c, int64_t block_row, void *scratch);
     double (*spin)(int64_t rounds);
     int spin_operations;           /* of one round */
 } Kernels;

@@ -141,6 +141,33 @@ int sparseref_activate(void *values, int64_t count, int32_t activation, int set,
 }
 
 typedef struct {
+    const Choice *choice;
+    const Kernels *kernels;
+    atomic_int status;
+} Choosing;
+
+static void one_block_row(void *what, int64_t index)
+{
+    Choosing *work = what;
+    void *scratch = scratch_memory(work->kernels->choice_bytes(work->choice));
+    if (scratch)
+        work->kernels->choose_patterns(work->choice, index, scratch);
+    else
+        atomic_store(&work->status, SPARSEREF_NO_MEMORY);
+}
+
+int sparseref_nmg_choose(const Choice *c, int set, int threads)
+{
+    if (!sparseref_set_runs_here(set))
+        return SPARSEREF_NO_SUCH_SET;
+    if (c->patterns < 1 || c->fibres != c->patterns * c->g || c->n < 1 || c->m > MOST_PLACES || c->block_rows < 0 || threads < 1)
+        return SPARSEREF_BAD_ARGUMENT;
+    Choosing work = {.choice = c, .kernels = sets[set].of_double};
+    run_tasks(threads, c->block_rows, one_block_row, &work);
+    return atomic_load(&work.status);
+}
+
+typedef struct {
     const Kernels *kernels;
     int64_t rounds;
 } Spin;

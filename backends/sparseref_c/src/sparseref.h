@@ -22,15 +22,17 @@ EXPORT int sparseref_activate(void *values, int64_t count, int32_t activation, i
 /* Every thread multiplies and adds in registers alone.  -> how many operations were done in all; 0: no such set or size. */
 EXPORT int64_t sparseref_spin(int set, int real_bytes, int64_t rounds, int threads);
 
+enum { MOST_PLACES = 256 };        /* m at most, as a place is a byte */
+
 /* One chunk of n:m:g in every block row: which pattern each of its C * g fibres keeps. */
 typedef struct {
     const double *scores;          /* of block row i, row r, fibre f: scores[i * block_stride + r * row_stride + f] */
     int64_t block_rows, block_stride, row_stride;
-    int64_t n, patterns, g, fibres;
+    int64_t n, m, patterns, g, fibres;
     const uint8_t *places;         /* [C][n], rising */
     int32_t *owner;                /* [block_rows][fibres], the result */
 } Choice;
 
-EXPORT int sparseref_nmg_choose(const Choice *choice, int threads);
+EXPORT int sparseref_nmg_choose(const Choice *choice, int set, int threads);
 
 #endif

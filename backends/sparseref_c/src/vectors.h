@@ -31,5 +31,6 @@ typedef __typeof__((vec){0} == (vec){0}) lanes;            /* whole numbers as w
 ALWAYS_INLINE vec load(const REAL *from) { return *(const loose_vec *)from; }
 ALWAYS_INLINE void store(REAL *to, vec value) { *(loose_vec *)to = value; }
 ALWAYS_INLINE vec broadcast(REAL value) { return value - (vec){0}; }
+ALWAYS_INLINE vec choose(lanes condition, vec yes, vec no) { return (vec)(((lanes)yes & condition) | ((lanes)no & ~condition)); }
 
 #endif
