@@ -20,6 +20,12 @@ def encode(dense: Any, layout: str | Layout, pattern: np.ndarray) -> SparseArray
     Exactly the entries of the pattern are stored, zeros too; the inputs are not modified and not shared.
     Errors: CORE-D1, CORE-E1, CORE-L1, and the layout's own for a pattern that it cannot hold.
     """
+    dense, layout, pattern = checked_to_encode(dense, layout, pattern)
+    return SparseArray(layout, dense.shape, dense.dtype, layout.encode(dense, pattern))
+
+
+def checked_to_encode(dense: Any, layout: str | Layout, pattern: Any) -> tuple[np.ndarray, Layout, np.ndarray]:
+    """What `encode` is given -> as arrays that fit each other.  Errors: CORE-D1, CORE-E1, CORE-L1."""
     layout, dense = parse_layout(layout), np.asarray(dense)
     value_dtype(dense.dtype)
     layout.check(dense.shape)
@@ -27,7 +33,7 @@ def encode(dense: Any, layout: str | Layout, pattern: np.ndarray) -> SparseArray
     if pattern.shape != dense.shape or pattern.dtype != bool:                              # CORE-E1
         raise SpecError("CORE-E1", "the pattern does not fit the array.", wanted=f"bool {dense.shape}",
                         given=f"{pattern.dtype} {pattern.shape}", fix="e.g. pattern = dense != 0")
-    return SparseArray(layout, dense.shape, dense.dtype, layout.encode(dense, pattern))
+    return dense, layout, pattern
 
 
 def decode(a: SparseArray) -> np.ndarray:

@@ -8,14 +8,16 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from sparseref import Backend, Cell, SparseArray, decode, validate
+from sparseref import NMG, Backend, Cell, SparseArray, decode, validate
 from sparseref.backend import ARRAY, CODING
+from sparseref.coding import checked_to_encode
 from sparseref.dtypes import round_to
 from sparseref.reference import check_operands
 from sparseref.registry import get_operator, parse_sparsifier
 from sparseref.selecting import select
 from sparseref.sparsifiers.nmg import GreedyNMG
 
+from . import placing
 from .choosing import CGreedyNMG
 from .compiling import NotBuilt
 from .library import library
@@ -27,7 +29,10 @@ DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
 class CBackend(Backend):
-    """linear and matmul of one sparse array in any layout, gelu, the greedy of nmg; float16, bfloat16 add up in float32 (BOUND-1)."""
+    """nmg encoded, decoded and chosen; linear and matmul of one sparse array in any layout; gelu.
+
+    float16 and bfloat16 add up in float32 (BOUND-1).
+    """
 
     name: ClassVar[str] = "c"
 
@@ -36,7 +41,7 @@ class CBackend(Backend):
         if why_not is not None:
             return why_not
         if cell.operation in CODING:
-            return "the C backend takes what is encoded and valid"
+            return None if cell.layouts == (NMG.name,) else f"the C backend encodes and decodes {NMG.name} alone"
         if cell.operation == "select":
             return None if cell.layouts == (GreedyNMG.name,) else f"the C backend selects by {GreedyNMG.name} alone"
         if cell.operation not in OPERATORS:
@@ -57,6 +62,10 @@ class CBackend(Backend):
 
     def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:
         self.cell_of(operation, operands, parameters)
+        if operation == "encode":
+            return placing.encode(*checked_to_encode(operands[0], parameters["layout"], operands[1]))
+        if operation in CODING:
+            return placing.decode(*operands) if operation == "decode" else placing.validate(*operands)
         if operation == "select":
             values, scores, draws = operands
             return select(values, CGreedyNMG.like(parse_sparsifier(parameters["sparsifier"])), scores, draws=draws)

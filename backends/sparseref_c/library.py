@@ -25,13 +25,19 @@ SEGMENT = np.dtype([("first_run", "u8"), ("runs", "u8"), ("first_column", "u8"),
 ACTIVATIONS = {None: 0, "relu": 1, "gelu": 2, "gelu_tanh": 3}
 
 
+def _integers(*names: str) -> list[tuple[str, Any]]:
+    return [(name, ctypes.c_int64) for name in names]
+
+
+def _pointers(*names: str) -> list[tuple[str, Any]]:
+    return [(name, ctypes.c_void_p) for name in names]
+
+
 class CRuns(ctypes.Structure):
     """Runs of src/runs.h."""
 
-    _fields_ = [("rows", ctypes.c_int64), ("columns", ctypes.c_int64), ("group_rows", ctypes.c_int64),
-                ("groups", ctypes.c_int64), ("widest_run", ctypes.c_int64), ("segment_of", ctypes.c_void_p),
-                ("segments", ctypes.c_void_p), ("runs", ctypes.c_void_p), ("column", ctypes.c_void_p),
-                ("value", ctypes.c_void_p)]
+    _fields_ = [*_integers("rows", "columns", "group_rows", "groups", "widest_run"),
+                *_pointers("segment_of", "segments", "runs", "column", "value")]
 
 
 class CMatrix(ctypes.Structure):
@@ -58,9 +64,17 @@ class CProduct(ctypes.Structure):
 class CChoice(ctypes.Structure):
     """Choice of src/sparseref.h."""
 
-    _fields_ = [("scores", ctypes.c_void_p), ("block_rows", ctypes.c_int64), ("block_stride", ctypes.c_int64),
-                ("row_stride", ctypes.c_int64), ("n", ctypes.c_int64), ("m", ctypes.c_int64), ("patterns", ctypes.c_int64), ("g", ctypes.c_int64),
-                ("fibres", ctypes.c_int64), ("places", ctypes.c_void_p), ("owner", ctypes.c_void_p)]
+    _fields_ = [*_pointers("scores"),
+                *_integers("block_rows", "block_stride", "row_stride", "n", "m", "patterns", "g", "fibres"),
+                *_pointers("places", "owner")]
+
+
+class CCoding(ctypes.Structure):
+    """Coding of src/sparseref.h."""
+
+    _fields_ = [*_integers("block_rows", "slots", "first", "n", "m", "patterns", "g", "fibres"),
+                *_pointers("places", "binomial", "pattern_of_rank", "blocks", "values", "idx", "owner"),
+                ("item_bytes", ctypes.c_int32), ("index_bytes", ctypes.c_int32)]
 
 
 @dataclass(frozen=True)
@@ -88,10 +102,12 @@ def load(path: Path | None = None) -> Any:
         raise NotBuilt(f"{path} cannot be loaded ({error}): delete it, and it is built anew") from error
     functions.sparseref_set_name.restype = ctypes.c_char_p
     functions.sparseref_linear.argtypes = [ctypes.POINTER(CProduct), ctypes.c_int, ctypes.c_int, ctypes.c_int]
-    functions.sparseref_activate.argtypes = [ctypes.c_void_p, ctypes.c_int64, ctypes.c_int32, ctypes.c_int, ctypes.c_int, ctypes.c_int]
+    functions.sparseref_activate.argtypes = [ctypes.c_void_p, ctypes.c_int64, *[ctypes.c_int] * 4]
     functions.sparseref_spin.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int]
     functions.sparseref_spin.restype = ctypes.c_int64
     functions.sparseref_nmg_choose.argtypes = [ctypes.POINTER(CChoice), ctypes.c_int, ctypes.c_int]
+    for step in ("owners", "place", "check", "scatter"):
+        getattr(functions, f"sparseref_nmg_{step}").argtypes = [ctypes.POINTER(CCoding), ctypes.c_int]
     return functions
 
 

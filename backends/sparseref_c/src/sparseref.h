@@ -6,7 +6,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
-enum { SPARSEREF_DONE, SPARSEREF_NO_MEMORY, SPARSEREF_BAD_ARGUMENT, SPARSEREF_NO_SUCH_SET };
+enum { SPARSEREF_DONE, SPARSEREF_NO_MEMORY, SPARSEREF_BAD_ARGUMENT, SPARSEREF_NO_SUCH_SET, SPARSEREF_NO_SLOT };
 
 /* The instruction sets that the library was built for, by number, from the plainest to the best. */
 EXPORT int sparseref_sets(void);
@@ -34,5 +34,25 @@ typedef struct {
 } Choice;
 
 EXPORT int sparseref_nmg_choose(const Choice *choice, int set, int threads);
+
+/* One chunk of n:m:g in every block row: fibres first .. first + C*g - 1. */
+typedef struct {
+    int64_t block_rows, slots;     /* RB, S */
+    int64_t first, n, m, patterns, g;
+    int64_t fibres;                /* of the chunk in the array; the others are filling */
+    const uint8_t *places;         /* [C][n], rising */
+    const uint32_t *binomial;      /* [m][n + 1]: i over j; what no subset of n adds up is 0 */
+    const int32_t *pattern_of_rank;        /* [C] */
+    void *blocks;                  /* [RB][m][S] of item_bytes: the matrix; for owners a byte for each entry that is kept */
+    void *values;                  /* [RB][S][n] of item_bytes */
+    void *idx;                     /* [RB][S] of index_bytes */
+    int32_t *owner;                /* [RB][C*g]: the pattern of each fibre, -1: none */
+    int32_t item_bytes, index_bytes;
+} Coding;
+
+EXPORT int sparseref_nmg_owners(const Coding *c, int threads);     /* blocks -> owner */
+EXPORT int sparseref_nmg_place(const Coding *c, int threads);      /* blocks, owner -> values, idx; or NO_SLOT */
+EXPORT int sparseref_nmg_check(const Coding *c, int threads);      /* idx; NO_SLOT where it is no permutation */
+EXPORT int sparseref_nmg_scatter(const Coding *c, int threads);    /* values, idx that was checked -> blocks */
 
 #endif
