@@ -16,7 +16,8 @@ except compiling.NotBuilt as reason:
 
 from sparseref_c import placing
 
-LAYOUTS = st.builds(sr.NMG, n=st.integers(1, 3), m=st.integers(3, 6), g=st.integers(1, 4), tail=st.sampled_from(["pad", "short"]))
+LAYOUTS = st.builds(sr.NMG, n=st.integers(1, 3), m=st.integers(3, 6), g=st.integers(1, 4),
+                    tail=st.sampled_from(["pad", "short"]))
 SIDES = st.tuples(st.integers(0, 14), st.integers(0, 70))
 DTYPES = st.sampled_from(["float32", "float64", "float16", "int8", "int32"])
 

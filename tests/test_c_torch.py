@@ -1,6 +1,10 @@
 """use_backend("c"): the C kernel under models, where tensors lie, and prepared anew when values change."""
 
 import copy
+import os
+import signal
+import time
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -9,10 +13,16 @@ from sparseref_c import compiling, library
 from sparseref_torch import SparseTensor, SparsityBuilder, explain, sparsify, use_backend
 from torch import nn
 
+import sparseref as sr
+
 try:
     library.load()
 except compiling.NotBuilt as reason:
     pytest.skip(f"the C library: {reason}", allow_module_level=True)
+
+from sparseref_c.multiplying import multiply
+from sparseref_c.preparing import prepare
+from sparseref_c.torch_kernel import borrow_threads
 
 FORMATS = ("nmg:1:4:2", "nmg:2:4:2", "csr:0.5", "nm:2:4", "nmg:2:4:2,sparse_axis=1,group_axis=0")
 
@@ -100,3 +110,33 @@ def test_half_precision_falls_back_with_the_reason():
         actual = nn.functional.linear(whole(4, 24).bfloat16(), weight)
 
     np.testing.assert_array_equal((whole(4, 24) @ weight.to_dense().float().T).bfloat16().float(), actual.float())
+
+
+def test_torchs_own_threads_do_the_work_to_the_same_bits():
+    """Two OpenMPs, or one and our threads, would wait in each other's way."""
+    weight, x = prepare(sr.sparsify(np.random.default_rng(0).standard_normal((300, 90)), "nmg:2:4:4")), np.ones((70, 90))
+    functions = library.load()
+    functions.sparseref_borrow_threads(None)
+    expected = multiply(weight, x, at_most=2)
+    borrow_threads()
+    actual = multiply(weight, x, at_most=2)
+
+    assert np.array_equal(expected, actual)
+    assert functions.sparseref_borrows_threads() or not any((Path(torch.__file__).parent / "lib").glob("libgomp*"))
+
+
+def test_a_child_after_fork_does_not_wait_for_threads_it_lost():
+    """GNU OpenMP would wait for ever: its threads stay with the parent."""
+    weight, x = prepare(sr.sparsify(np.ones((300, 90)), "nmg:2:4:4")), np.ones((70, 90))
+    borrow_threads()
+    expected = multiply(weight, x, at_most=2)
+    child = os.fork()
+    if not child:
+        os._exit(0 if np.array_equal(expected, multiply(weight, x, at_most=2)) else 1)
+    deadline = time.monotonic() + 60
+    while (ended := os.waitpid(child, os.WNOHANG))[0] == 0 and time.monotonic() < deadline:
+        time.sleep(0.01)
+    if ended[0] == 0:
+        os.kill(child, signal.SIGKILL)
+
+    assert ended == (child, 0)

@@ -56,8 +56,10 @@ class CBackend(Backend):
 
     def torch_kernel(self) -> Any:
         """The kernel that takes torch's tensors as they are, for `sparseref_torch.use_backend("c")`."""
-        from .torch_kernel import CKernel  # only who has torch asks for it
+        from .torch_kernel import CKernel, borrow_threads  # only who has torch asks for it
 
+        if _not_built() is None:
+            borrow_threads()
         return CKernel()
 
     def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:

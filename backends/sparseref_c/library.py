@@ -103,6 +103,8 @@ def load(path: Path | None = None) -> Any:
     functions.sparseref_set_name.restype = ctypes.c_char_p
     functions.sparseref_linear.argtypes = [ctypes.POINTER(CProduct), ctypes.c_int, ctypes.c_int, ctypes.c_int]
     functions.sparseref_activate.argtypes = [ctypes.c_void_p, ctypes.c_int64, *[ctypes.c_int] * 4]
+    functions.sparseref_borrow_threads.argtypes = [ctypes.c_void_p]
+    functions.sparseref_borrow_threads.restype = None
     functions.sparseref_spin.argtypes = [ctypes.c_int, ctypes.c_int, ctypes.c_int64, ctypes.c_int]
     functions.sparseref_spin.restype = ctypes.c_int64
     functions.sparseref_nmg_choose.argtypes = [ctypes.POINTER(CChoice), ctypes.c_int, ctypes.c_int]
@@ -113,10 +115,15 @@ def load(path: Path | None = None) -> Any:
 
 def library() -> Library:
     """With the instruction set that SPARSEREF_C_ISA names, else the best that proves itself.  Errors: NotBuilt, CLIB-1."""
+    return _library(os.environ.get(ISA))
+
+
+@cache
+def _library(forced: str | None) -> Library:
     from .proving import proven  # it computes with what is loaded here
 
     functions = load()
-    here, forced = instruction_sets(functions), os.environ.get(ISA)
+    here = instruction_sets(functions)
     if forced is not None and forced not in here:                                          # CLIB-1
         raise SpecError("CLIB-1", f"{ISA} names no instruction set of this machine.", wanted=", ".join(here), given=forced)
     name = forced if forced is not None else proven(tuple(reversed(here)))

@@ -20,8 +20,11 @@ from .library import RUN, SEGMENT, CRuns
 
 GROUP_ROWS = 128
 """At least; sums of so many rows and a tile of tokens lie in the second-level cache."""
-BLOCK_COLUMNS = 128
-"""At most, unless one chunk has more: so much of a tile of x lies in the first-level cache."""
+SINGLE_COLUMNS = 160
+"""Of a block of columns at n = 1, unless one chunk has more: every multiplication reads x, so that much of a tile of it has to
+stay in the first-level cache."""
+RUN_COLUMNS, MOST_COLUMNS = 40, 1024
+"""Other n: of a run at least, as long runs rarely load and store their sums; of a block at most, for the second-level cache."""
 MOST_ROWS = 4
 """Of a run, as in src/runs.h."""
 
@@ -58,7 +61,7 @@ def prepare(a: SparseArray, transposed: bool = False) -> Prepared:
 
 def _from_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple[int, ...], real: Any) -> Prepared:
     """Entries in any order, duplicates among them -> runs of one row within a block of columns."""
-    group, block = row // GROUP_ROWS, column // BLOCK_COLUMNS
+    group, block = row // GROUP_ROWS, column // SINGLE_COLUMNS
     order = np.lexsort((column, row, block, group))
     row, column, value, group, block = (array[order] for array in (row, column, value, group, block))
     starts = np.flatnonzero(np.diff(row, prepend=-1).astype(bool) | np.diff(block, prepend=-1).astype(bool))
@@ -77,38 +80,38 @@ def _from_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape:
 
 def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...]) -> Prepared:
     """nmg, its sparse axis along the rows: values [1, RB, S, n], idx [1, RB, S] -> a run for each pattern of a block row."""
-    values, fibres = a.values[0], shape[1]
-    block_rows, _, n = values.shape
-    places = pattern_places(n, layout.m)                                                   # [C, n]
+    fibres, m, n = shape[1], layout.m, layout.n
     pattern, chunk = _slots(layout, fibres)                                                # [S] each
-    block = chunk // max(1, BLOCK_COLUMNS // (layout.patterns * layout.g))
-    turn = _turns(places, layout.m)[pattern]
-    order = np.lexsort((chunk, turn, block))                                               # stable: slots of a run keep theirs
-    values, pattern, block = values[:, order], pattern[order], block[order]
-    column = (layout.slot_chunk_start(fibres) + a["idx"][0].astype(np.int64))[:, order]    # [RB, S]
+    places = pattern_places(n, m)                                                          # [C, n]
+    columns = SINGLE_COLUMNS if n == 1 else min(RUN_COLUMNS * layout.patterns, MOST_COLUMNS)
+    block = chunk // max(1, columns // (layout.patterns * layout.g))
+    column = layout.slot_chunk_start(fibres) + a["idx"][0].astype(np.int64)                # [RB, S]
     stored = column < fibres                                                               # NMG-C8: the rest is filling
-    starts = np.flatnonzero(np.diff(pattern, prepend=-1).astype(bool) | np.diff(block, prepend=-1).astype(bool))
-    counts = np.add.reduceat(stored, starts, axis=1) if len(starts) else np.zeros((block_rows, 0), np.int64)
-    run_places, run_block = places[pattern[starts]], block[starts]                         # [NR, n], [NR]
-
-    each = -(-GROUP_ROWS // layout.m)                                                      # block rows of a group
+    values, column, stored = (_in_fours(array) for array in (a.values[0], column, stored))  # [RB / 4, 4, S, ...]
+    each = 4 * -(-GROUP_ROWS // (4 * m))                                                   # block rows of a group
     pieces = [slice(first, min(first + MOST_ROWS, n)) for first in range(0, n, MOST_ROWS)]
     parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]] = []
     segment_of = [0]
-    for first in range(0, block_rows, each):
-        mine = slice(first, min(first + each, block_rows))
-        base = np.arange(mine.stop - mine.start)[:, None, None] * layout.m                 # rows within the group
+    for first in range(0, len(values), each // 4):
+        mine = slice(first, first + each // 4)
         for one in range(block[-1] + 1 if len(block) else 0):
-            slots, of_block = block == one, run_block == one
-            kept, count = stored[mine][:, slots], counts[mine][:, of_block]
-            columns = column[mine][:, slots][kept]
-            rows = base + run_places[of_block]                                             # [block rows, runs, n]
+            slots = np.flatnonzero(block == one)
+            slots = slots[np.argsort(pattern[slots], kind="stable")]
+            of_slot = pattern[slots]
+            starts = np.flatnonzero(np.diff(of_slot, prepend=-1))
+            order = np.lexsort((np.tile(np.arange(len(slots)), 4), np.repeat(np.arange(4), len(slots)), np.tile(of_slot, 4)))
+            kept = stored[mine][:, :, slots]                                               # [fours, 4, slots]
+            counts = np.add.reduceat(kept, starts, axis=2, dtype=np.int64).transpose(0, 2, 1).reshape(-1)
+            kept = kept.reshape(len(kept), -1)[:, order]
+            columns = column[mine][:, :, slots].reshape(len(kept), -1)[:, order][kept]
+            some = values[mine][:, :, slots].reshape(len(kept), -1, n)[:, order][kept]
+            base = (np.arange(len(kept))[:, None] * 4 + np.arange(4)) * m                  # rows within the group
+            rows = (base[:, None, :, None] + places[of_slot[starts]][None, :, None, :]).reshape(-1, n)
             for piece in pieces:
-                runs = np.zeros(count.size, RUN)
-                runs["count"] = count.reshape(-1)
-                runs["row"][:, :piece.stop - piece.start] = rows[:, :, piece].reshape(count.size, -1)
-                value = values[mine][:, slots][kept][:, piece]
-                parts.append((runs[runs["count"] > 0], columns, value, piece.stop - piece.start))
+                runs = np.zeros(counts.size, RUN)
+                runs["count"] = counts
+                runs["row"][:, :piece.stop - piece.start] = rows[:, piece]
+                parts.append((runs[counts > 0], columns, some[:, piece], piece.stop - piece.start))
         segment_of.append(len(parts))
     segments = np.zeros(len(parts), SEGMENT)
     for name, sizes in (("first_run", [len(part[0]) for part in parts]), ("first_column", [len(part[1]) for part in parts]),
@@ -117,8 +120,14 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...]) -> Prepa
     segments["runs"], segments["n"] = [len(part[0]) for part in parts], [part[3] for part in parts]
     runs = np.concatenate([np.zeros(0, RUN), *(part[0] for part in parts)])
     columns = np.concatenate([np.zeros(0, np.int64), *(part[1] for part in parts)])
-    value = np.concatenate([np.zeros(0, values.dtype), *(part[2].reshape(-1) for part in parts)])
-    return _prepared(shape, each * layout.m, segment_of, segments, runs, columns, value, min(n, MOST_ROWS), _real(a.dtype))
+    value = np.concatenate([np.zeros(0, a.dtype), *(part[2].reshape(-1) for part in parts)])
+    return _prepared(shape, each * m, segment_of, segments, runs, columns, value, min(n, MOST_ROWS), _real(a.dtype))
+
+
+def _in_fours(array: np.ndarray) -> np.ndarray:
+    """[RB, ...] -> [ceil(RB / 4), 4, ...], filled up with 0: runs of one pattern in four block rows are neighbours."""
+    filled = np.zeros((-len(array) % 4, *array.shape[1:]), array.dtype)
+    return np.concatenate([array, filled]).reshape(-1, 4, *array.shape[1:])
 
 
 def _slots(layout: NMG, fibres: int) -> tuple[np.ndarray, np.ndarray]:
@@ -127,23 +136,6 @@ def _slots(layout: NMG, fibres: int) -> tuple[np.ndarray, np.ndarray]:
     pattern = [np.repeat(np.arange(chunk.patterns), chunk.g) for chunk in chunks]
     chunk_of = [np.full(chunk.g * chunk.patterns, number) for number, chunk in enumerate(chunks)]
     return tuple(np.concatenate([np.zeros(0, np.int64), *parts]) for parts in (pattern, chunk_of))  # type: ignore[return-value]
-
-
-def _turns(places: np.ndarray, m: int) -> np.ndarray:
-    """places [C, n] -> int64 [C]: each pattern's turn, such that neighbours share few rows.
-
-    Neighbours in the layout's own order share all rows but one, so that each run would wait for the sums of the last.
-    """
-    patterns, n = places.shape
-    if n == 1 or n == m:
-        return np.arange(patterns)
-    stride = max(1, patterns // max(2, m // n))
-    while np.gcd(stride, patterns) != 1:
-        stride += 1
-    order = np.arange(patterns) * stride % patterns
-    turns = np.empty(patterns, np.int64)
-    turns[order] = np.arange(patterns)
-    return turns
 
 
 def _prepared(shape: tuple[int, ...], group_rows: int, segment_of: Any, segments: np.ndarray, runs: np.ndarray,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from pathlib import Path
 from typing import ClassVar
 
 import torch
@@ -15,7 +16,7 @@ from torch import Tensor
 import sparseref as sr
 
 from .backend import CBackend
-from .library import CMatrix
+from .library import CMatrix, load
 from .multiplying import run
 from .preparing import Prepared, prepare
 
@@ -46,6 +47,21 @@ class CKernel(Kernel):
         run(weight, _matrix(x), _matrix(out), None if bias is None else bias.data_ptr(), added=_matrix(added),
             tokens=x.shape[0], at_most=torch.get_num_threads())
         return out
+
+
+def borrow_threads() -> None:
+    """Work with the threads of torch's own OpenMP, where it has one.
+
+    Between torch's calls they wait busily, in the way of any others: with threads of our own, a product after one of torch's took
+    twice as long on two cores.
+    """
+    for path in sorted((Path(torch.__file__).parent / "lib").glob("lib*omp*")):
+        try:
+            region = ctypes.CDLL(str(path)).GOMP_parallel      # loaded already: this is the same one
+        except (OSError, AttributeError):
+            continue
+        load().sparseref_borrow_threads(ctypes.cast(region, ctypes.c_void_p))
+        return
 
 
 def _prepare(transposed: bool) -> Callable[[TorchSparse], Prepared]:

@@ -35,39 +35,75 @@ ALWAYS_INLINE REAL *element(const Matrix *matrix, int64_t outer, int64_t inner)
 }
 
 /* One vector of y at token t: rows r, r + 1 ... where `turned`, else tokens t, t + 1 ... of row r. */
-ALWAYS_INLINE void finish_vector(const Product *p, vec sums, int64_t t, int64_t r, int64_t count, int turned)
+ALWAYS_INLINE void finish_vector(const Product *p, vec sums, int64_t t, int64_t r, int64_t count, const int turned,
+                                 const int activation)
 {
-    const REAL *bias = (const REAL *)p->bias;
-    if (bias)
-        sums += turned ? load_some(bias + r, 1, count) : broadcast(bias[r]);
-    sums = activated(sums, p->activation);
+    sums = activated(sums, activation);
     if (p->added.first)
         sums += load_some(element(&p->added, t, r), turned ? p->added.inner : p->added.outer, count);
     store_some(element(&p->y, t, r), turned ? p->y.inner : p->y.outer, count, sums);
+}
+
+/* LANES x LANES sums, tile [LANES][width] -> y, tokens from t and rows from r on; all of them, each token's rows side by side. */
+ALWAYS_INLINE void finish_square(const REAL *tile, size_t width, REAL *y, size_t y_stride, const REAL *added, size_t added_stride,
+                                 const int activation)
+{
+    vec square[LANES];
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++)
+        square[i] = load(tile + (size_t)i * width);
+    transpose(square);
+#pragma GCC unroll 16
+    for (int i = 0; i < LANES; i++) {
+        vec sums = activated(square[i], activation);
+        store(y + (size_t)i * y_stride, added ? sums + load(added + (size_t)i * added_stride) : sums);
+    }
+}
+
+/* The same of fewer tokens or rows, or of any strides. */
+static void finish_corner(const Product *p, const REAL *tile, int width, int64_t t, int64_t tokens, int64_t r, int64_t rows)
+{
+    vec square[LANES];
+    for (int i = 0; i < LANES; i++)
+        square[i] = i < rows ? load(tile + i * width) : (vec){0};
+    transpose(square);
+    for (int64_t i = 0; i < tokens && i < LANES; i++)
+        finish_vector(p, square[i], t + i, r, rows, 1, p->activation);
+}
+
+ALWAYS_INLINE void finish_tile(const Product *p, int64_t first_token, int64_t tokens, int64_t first_row, int64_t rows,
+                               const REAL *tile, int width, const int activation)
+{
+    if (p->y.outer == 1) {                                 /* y has its tokens side by side, as the tile has */
+        for (int64_t r = 0; r < rows; r++)
+            for (int64_t t = 0; t < tokens; t += LANES)
+                finish_vector(p, load(tile + r * width + t), first_token + t, first_row + r,
+                              tokens - t < LANES ? tokens - t : LANES, 0, activation);
+        return;
+    }
+    int plain = p->y.inner == 1 && (!p->added.first || p->added.inner == 1);
+    for (int64_t lines = 0; lines < tokens; lines += LINE)         /* whole cache lines of the tile, and few rows of y at once */
+        for (int64_t r = 0; r < rows; r += LANES)
+            for (int64_t t = lines; t < lines + LINE && t < tokens; t += LANES) {
+                const REAL *from = tile + r * width + t;
+                if (plain && rows - r >= LANES && tokens - t >= LANES)
+                    finish_square(from, (size_t)width, element(&p->y, first_token + t, first_row + r), (size_t)p->y.outer,
+                                  p->added.first ? element(&p->added, first_token + t, first_row + r) : NULL,
+                                  (size_t)p->added.outer, activation);
+                else
+                    finish_corner(p, from, width, first_token + t, tokens - t, first_row + r, rows - r < LANES ? rows - r : LANES);
+            }
 }
 
 /* y tile [rows][width], the rows from first_row on -> y, tokens from first_token on. */
 static void finish(const Product *p, int64_t first_token, int64_t tokens, int64_t first_row, int64_t rows, const REAL *tile,
                    int width)
 {
-    if (p->y.outer == 1) {                                 /* y has its tokens side by side, as the tile has */
-        for (int64_t r = 0; r < rows; r++)
-            for (int64_t t = 0; t < tokens; t += LANES)
-                finish_vector(p, load(tile + r * width + t), first_token + t, first_row + r,
-                              tokens - t < LANES ? tokens - t : LANES, 0);
-        return;
-    }
-    for (int64_t r = 0; r < rows; r += LANES) {
-        int64_t some_rows = rows - r < LANES ? rows - r : LANES;
-        for (int64_t t = 0; t < tokens; t += LANES) {
-            vec square[LANES];
-#pragma GCC unroll 16
-            for (int i = 0; i < LANES; i++)
-                square[i] = i < some_rows ? load(tile + (r + i) * width + t) : (vec){0};
-            transpose(square);
-            for (int64_t i = 0; i < LANES && t + i < tokens; i++)
-                finish_vector(p, square[i], first_token + t + i, first_row + r, some_rows, 1);
-        }
+    switch (p->activation) {
+    case RELU: finish_tile(p, first_token, tokens, first_row, rows, tile, width, RELU); break;
+    case GELU: finish_tile(p, first_token, tokens, first_row, rows, tile, width, GELU); break;
+    case GELU_TANH: finish_tile(p, first_token, tokens, first_row, rows, tile, width, GELU_TANH); break;
+    default: finish_tile(p, first_token, tokens, first_row, rows, tile, width, NO_ACTIVATION); break;
     }
 }
 

@@ -8,6 +8,7 @@
 /* What an instruction set brings for a type; scratch is memory of this thread, in elements of the type. */
 typedef struct {
     int lanes;
+    int (*vectors_at_most)(int n);
     int64_t (*scratch)(const Runs *w, int width);
     void (*linear)(const Product *p, int64_t first_token, int64_t tokens, int64_t first_group, int64_t groups, void *scratch);
     void (*activate)(void *values, int64_t first, int64_t end, int32_t activation);      /* in place */

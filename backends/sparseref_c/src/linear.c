@@ -21,18 +21,28 @@ static void pack_x(const Matrix *x, int64_t columns, int64_t first, int64_t toke
             memcpy(tile + k * width, from + k * x->inner, sizeof(REAL) * (size_t)tokens);
         return;
     }
-    int64_t t = 0;
-    for (; x->inner == 1 && t + LANES <= tokens; t += LANES) {
-        int64_t k = 0;
-        for (; k + LANES <= columns; k += LANES)
-            transpose_square(from + t * x->outer + k, x->outer, tile + k * width + t, width);
-        for (; k < columns; k++)
-            for (int64_t i = t; i < t + LANES; i++)
-                tile[k * width + i] = from[i * x->outer + k];
-    }
-    for (; t < tokens; t++)
-        for (int64_t k = 0; k < columns; k++)
+    int64_t squares = x->inner == 1 ? tokens / LANES * LANES : 0, k = 0;
+    for (int64_t lines = 0; lines < squares; lines += LINE)        /* whole cache lines of the tile */
+        for (k = 0; k + LANES <= columns; k += LANES)
+            for (int64_t t = lines; t < lines + LINE && t < squares; t += LANES)
+                transpose_square(from + t * x->outer + k, x->outer, tile + k * width + t, width);
+    for (; k < columns; k++)
+        for (int64_t t = 0; t < squares; t++)
+            tile[k * width + t] = from[t * x->outer + k];
+    for (int64_t t = squares; t < tokens; t++)
+        for (k = 0; k < columns; k++)
             tile[k * width + t] = from[t * x->outer + k * x->inner];
+}
+
+/* y tile [rows][width]: every sum begins with the bias of its row. */
+static void begin_sums(const Product *p, int64_t first_row, int64_t rows, int width, REAL *tile)
+{
+    const REAL *bias = (const REAL *)p->bias;
+    for (int64_t r = 0; r < rows; r++) {
+        vec first = broadcast(bias ? bias[first_row + r] : 0);
+        for (int t = 0; t < width; t += LANES)
+            store(tile + r * width + t, first);
+    }
 }
 
 /* Memory of one tile of `width` tokens, in REALs. */
@@ -53,7 +63,7 @@ static void NAME(linear)(const Product *p, int64_t first_token, int64_t tokens, 
     for (int64_t group = first_group; group < first_group + groups; group++) {
         int64_t first_row = group * w->group_rows;
         int64_t rows = w->rows - first_row < w->group_rows ? w->rows - first_row : w->group_rows;
-        memset(y_tile, 0, sizeof(REAL) * (size_t)(w->group_rows * width));
+        begin_sums(p, first_row, rows, width, y_tile);
         NAME(multiply)(w, group, V, x_tile, y_tile);
         finish(p, first_token, tokens, first_row, rows, y_tile, width);
     }

@@ -7,44 +7,77 @@
  *   row a  acc  acc ...   += value a, broadcast
  *   row b  acc  acc ...   += value b, broadcast        n x V sums stay in registers through a run
  *
+ * Where n x V sums are too few to keep the multipliers at work, R neighbouring runs of equal length go side by side.
  * The order in which a sum grows depends on the weight alone: not on threads, tiles or tokens.
  */
 #include "runs.h"
-#include "vectors.h"
+#include "tiles.h"
+
+/* Sums in flight: a multiplication takes about four cycles, of which two can begin in each. */
+enum { ENOUGH_SUMS = 8, MOST_SUMS = ENOUGH_SUMS };
+
+/* R runs, all of `count` columns and of rows that differ: y[rows of each] += its values times x. */
+ALWAYS_INLINE void multiply_runs(const Run *run, const uint32_t *restrict column, const REAL *restrict value,
+                                 const REAL *restrict x, REAL *restrict y, const int N, const int V, const int R)
+{
+    const size_t count = run->count, tile_row = (size_t)V * VECTOR_BYTES;
+    vec acc[MOST_SUMS][MOST_VECTORS];                      /* row by row of each run */
+    char *sums[MOST_SUMS];
+#pragma GCC unroll 8
+    for (int i = 0; i < R * N; i++) {
+        sums[i] = (char *)y + run[i / N].row[i % N] * tile_row;
+#pragma GCC unroll 8
+        for (int j = 0; j < V; j++)
+            acc[i][j] = load((REAL *)(sums[i] + j * VECTOR_BYTES));
+    }
+    for (const uint32_t *end = column + count; column < end; column++, value += N)
+#pragma GCC unroll 8
+        for (int r = 0; r < R; r++) {
+            const char *tokens = (const char *)x + column[(size_t)r * count] * tile_row;
+            vec broadcasts[MOST_ROWS];
+#pragma GCC unroll 4
+            for (int i = 0; i < N; i++)
+                broadcasts[i] = broadcast(value[(size_t)r * count * N + i]);
+#pragma GCC unroll 8
+            for (int j = 0; j < V; j++) {
+                vec some = load((const REAL *)(tokens + j * VECTOR_BYTES));
+                if (N > 1)
+                    IN_REGISTER(some);                     /* loaded once, not once for each row */
+#pragma GCC unroll 4
+                for (int i = 0; i < N; i++)
+                    acc[r * N + i][j] += some * broadcasts[i];
+            }
+        }
+#pragma GCC unroll 8
+    for (int i = 0; i < R * N; i++)
+#pragma GCC unroll 8
+        for (int j = 0; j < V; j++)
+            store((REAL *)(sums[i] + j * VECTOR_BYTES), acc[i][j]);
+}
+
+/* Of equal length, and no row twice, which rising rows make sure of. */
+ALWAYS_INLINE int go_together(const Run *run, const int N, const int R)
+{
+    for (int r = 1; r < R; r++)
+        if (run[r].count != run->count || run[r].row[0] <= run[r - 1].row[N - 1])
+            return 0;
+    return 1;
+}
 
 ALWAYS_INLINE void multiply_segment(const Runs *w, const Segment *segment, const REAL *restrict x, REAL *restrict y,
                                     const int N, const int V)
 {
-    const uint32_t *restrict column = w->column + segment->first_column;
-    const REAL *restrict value = (const REAL *)w->value + segment->first_value;
-    const Run *run = w->runs + segment->first_run;
-    for (const Run *end = run + segment->runs; run < end; run++) {
-        vec acc[MOST_ROWS][MOST_VECTORS];
-#pragma GCC unroll 4
-        for (int i = 0; i < N; i++)
-#pragma GCC unroll 8
-            for (int j = 0; j < V; j++)
-                acc[i][j] = load(y + (size_t)run->row[i] * (V * LANES) + j * LANES);
-        const uint32_t *stop = column + run->count;
-        for (; column < stop; column++, value += N) {
-            const char *tokens = (const char *)x + (size_t)*column * (V * VECTOR_BYTES);
-            vec broadcasts[MOST_ROWS];
-#pragma GCC unroll 4
-            for (int i = 0; i < N; i++)
-                broadcasts[i] = broadcast(value[i]);
-#pragma GCC unroll 8
-            for (int j = 0; j < V; j++) {
-                vec some = load((const REAL *)(tokens + j * VECTOR_BYTES));
-#pragma GCC unroll 4
-                for (int i = 0; i < N; i++)
-                    acc[i][j] += some * broadcasts[i];
-            }
+    const int R = N * V >= ENOUGH_SUMS ? 1 : ENOUGH_SUMS / (N * V);
+    const uint32_t *column = w->column + segment->first_column;
+    const REAL *value = (const REAL *)w->value + segment->first_value;
+    for (const Run *run = w->runs + segment->first_run, *end = run + segment->runs; run < end;) {
+        if (R > 1 && end - run >= R && go_together(run, N, R)) {
+            multiply_runs(run, column, value, x, y, N, V, R);
+            column += R * run->count, value += R * run->count * N, run += R;
+        } else {
+            multiply_runs(run, column, value, x, y, N, V, 1);
+            column += run->count, value += run->count * N, run++;
         }
-#pragma GCC unroll 4
-        for (int i = 0; i < N; i++)
-#pragma GCC unroll 8
-            for (int j = 0; j < V; j++)
-                store(y + (size_t)run->row[i] * (V * LANES) + j * LANES, acc[i][j]);
     }
 }
 
@@ -52,13 +85,14 @@ ALWAYS_INLINE void multiply_segment(const Runs *w, const Segment *segment, const
 #define FOR_ONE_V(V)                                                                                            \
     static void multiply_##V(const Runs *w, const Segment *s, const REAL *x, REAL *y)                            \
     {                                                                                                            \
-        switch (s->n) {                                                                                          \
-        case 1: multiply_segment(w, s, x, y, 1, V); break;                                                       \
-        case 2: multiply_segment(w, s, x, y, 2, V); break;                                                       \
-        case 3: multiply_segment(w, s, x, y, 3, V); break;                                                       \
-        default: multiply_segment(w, s, x, y, 4, V); break;                                                      \
-        }                                                                                                        \
+        FOR_ONE_N(1, V)                                                                                          \
+        FOR_ONE_N(2, V)                                                                                          \
+        FOR_ONE_N(3, V)                                                                                          \
+        FOR_ONE_N(4, V)                                                                                          \
     }
+#define FOR_ONE_N(N, V)                            \
+    if (V <= vectors_at_most(N) && s->n == N)      \
+        multiply_segment(w, s, x, y, N, V);
 FOR_ONE_V(1)
 FOR_ONE_V(2)
 FOR_ONE_V(3)

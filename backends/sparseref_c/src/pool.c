@@ -1,4 +1,4 @@
-/* Threads that wait for work: started once, asleep between calls.
+/* Threads that wait for work: started once, asleep between calls; or those of an OpenMP that the process has already.
  *
  *   caller   job = {task, what}, round += 1, wake ---- takes tasks too ---- waits until no helper is inside
  *   helpers  ... asleep ...  round moved: inside += 1, take tasks, inside -= 1
@@ -25,6 +25,22 @@ static atomic_uint round_number;
 static atomic_int_least64_t next_task;
 static atomic_int inside;
 static int helpers_started;
+static _Atomic(ParallelRegion) borrowed;
+static pthread_once_t forks_known = PTHREAD_ONCE_INIT;
+
+typedef struct {
+    void (*task)(void *, int64_t);
+    void *what;
+    int64_t tasks;
+    atomic_int_least64_t next;
+} Shared;
+
+static void take_shared(void *shared)
+{
+    Shared *job = shared;
+    for (int64_t i; (i = atomic_fetch_add(&job->next, 1)) < job->tasks;)
+        job->task(job->what, i);
+}
 
 static void take_tasks(const Job *mine)
 {
@@ -55,9 +71,10 @@ static void *help(void *number)
     return NULL;
 }
 
-/* After fork a child has the memory but not the threads. */
+/* After fork a child has the memory but not the threads, neither ours nor an OpenMP's. */
 static void forget_helpers(void)
 {
+    atomic_store(&borrowed, (ParallelRegion)0);
     helpers_started = 0;
     atomic_store(&inside, 0);
     pthread_mutex_init(&one_caller, NULL);
@@ -65,13 +82,19 @@ static void forget_helpers(void)
     pthread_cond_init(&work_came, NULL);
 }
 
+static void watch_forks(void) { pthread_atfork(NULL, NULL, forget_helpers); }
+
+void borrow_threads(ParallelRegion region)
+{
+    pthread_once(&forks_known, watch_forks);
+    atomic_store(&borrowed, region);
+}
+
+int borrows_threads(void) { return atomic_load(&borrowed) != 0; }
+
 static void start_helpers(int wanted)
 {
-    static int told;
-    if (!told) {
-        told = 1;
-        pthread_atfork(NULL, NULL, forget_helpers);
-    }
+    pthread_once(&forks_known, watch_forks);
     for (; helpers_started < wanted; helpers_started++) {
         pthread_t thread;
         if (pthread_create(&thread, NULL, help, (void *)(intptr_t)helpers_started))
@@ -85,6 +108,12 @@ void run_tasks(int threads, int64_t tasks, void (*task)(void *, int64_t), void *
     int helpers = threads - 1 < tasks - 1 ? threads - 1 : (int)(tasks - 1);
     if (helpers > MOST_HELPERS)
         helpers = MOST_HELPERS;
+    ParallelRegion region = atomic_load(&borrowed);
+    if (helpers > 0 && region) {
+        Shared job = {.task = task, .what = what, .tasks = tasks};
+        region(take_shared, &job, (unsigned)helpers + 1, 0);
+        return;
+    }
     if (helpers < 1 || pthread_mutex_trylock(&one_caller)) {
         for (int64_t i = 0; i < tasks; i++)
             task(what, i);

@@ -50,6 +50,10 @@ const char *sparseref_set_name(int set) { return set >= 0 && set < SETS ? sets[s
 
 int sparseref_set_runs_here(int set) { return set >= 0 && set < SETS && sets[set].runs_here(); }
 
+void sparseref_borrow_threads(void *gomp_parallel) { borrow_threads((ParallelRegion)gomp_parallel); }
+
+int sparseref_borrows_threads(void) { return borrows_threads(); }
+
 typedef struct {
     const Product *product;
     const Kernels *kernels;
@@ -59,18 +63,16 @@ typedef struct {
 } Work;
 
 /* Tokens of a tile: as many vectors as n leaves registers for, fewer where that keeps all threads at work. */
-static int64_t width_for(const Product *p, int lanes, int threads)
+static int64_t width_for(const Product *p, const Kernels *kernels, int threads)
 {
     static const int vectors[] = {8, 6, 4, 3, 2, 1};
-    int most = p->weight->widest_run == 1 ? 8 : p->weight->widest_run == 2 ? 6 : p->weight->widest_run == 3 ? 4 : 3;
-    int64_t best = lanes, least = INT64_MAX;
+    int most = kernels->vectors_at_most((int)p->weight->widest_run);
+    int64_t best = 0, least = INT64_MAX;
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
-        int64_t width = (int64_t)vectors[i] * lanes;
-        if (vectors[i] > most)
-            continue;
+        int64_t width = (int64_t)vectors[i] * kernels->lanes;
         int64_t tiles = (p->tokens + width - 1) / width, rounds = (tiles + threads - 1) / threads;
         int64_t cost = rounds * (vectors[i] + 1);          /* a vector's loads of weights count about as one more */
-        if (cost < least) {
+        if (vectors[i] <= most && cost < least) {
             least = cost;
             best = width;
         }
@@ -103,7 +105,7 @@ int sparseref_linear(const Product *p, int set, int real_bytes, int threads)
         return SPARSEREF_DONE;
     Work work = {.product = p, .kernels = real_bytes == 4 ? sets[set].of_float : sets[set].of_double,
                  .real_bytes = (size_t)real_bytes};
-    work.width = width_for(p, work.kernels->lanes, threads);
+    work.width = width_for(p, work.kernels, threads);
     work.tiles = (p->tokens + work.width - 1) / work.width;
     work.splits = work.tiles >= threads ? 1 : (threads + work.tiles - 1) / work.tiles;
     if (work.splits > p->weight->groups)

@@ -16,6 +16,11 @@ EXPORT int sparseref_set_runs_here(int set);
 /* real_bytes: 4 float, 8 double; of weight, x, bias, added and y alike.  The result does not depend on `threads`. */
 EXPORT int sparseref_linear(const Product *p, int set, int real_bytes, int threads);
 
+/* Work from now on with the threads of an OpenMP: the address of its GOMP_parallel, or NULL.  The threads that fork leaves behind
+ * are forgotten. */
+EXPORT void sparseref_borrow_threads(void *gomp_parallel);
+EXPORT int sparseref_borrows_threads(void);
+
 /* values [count], float or double, are changed in place. */
 EXPORT int sparseref_activate(void *values, int64_t count, int32_t activation, int set, int real_bytes, int threads);
 

@@ -1,7 +1,9 @@
-/* Squares of LANES x LANES are turned in registers, in log2(LANES) steps.
+/* Squares of LANES x LANES are turned in registers, in log2(LANES) steps of one instruction for each vector.
  *
- *   step 0      a0 a1 a2 a3       a0 b0 a2 b2      step 1 does the same with pairs, step 2 with fours:
- *               b0 b1 b2 b3       a1 b1 a3 b3      blocks off the diagonal change places
+ *   a0 a1 a2 a3      a0 b0 a1 b1      a0 b0 c0 d0     floats: step 0 interleaves rows 1 apart, step 1 takes pairs of rows
+ *   b0 b1 b2 b3      a2 b2 a3 b3      a2 b2 c2 d2     2 apart; further steps exchange 128-bit parts, 4 and 8 apart
+ *   c0 c1 c2 c3  ->  c0 d0 c1 d1  ->  a1 b1 c1 d1
+ *   d0 d1 d2 d3      c2 d2 c3 d3      a3 b3 c3 d3     rows 1 and 2 of each four have changed places: put right by name
  */
 #ifndef SPARSEREF_TRANSPOSE_H
 #define SPARSEREF_TRANSPOSE_H
@@ -14,44 +16,58 @@
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (lanes){__VA_ARGS__})
 #endif
 
-/* Two rows keep the lanes of the first list and take those of the second; PAIRS(s, ...) does so for rows that differ in bit s. */
-#define EXCHANGE(low, high, keep, take)     \
-    do {                                    \
-        vec kept = SHUFFLE(low, high, keep); \
-        high = SHUFFLE(low, high, take);    \
-        low = kept;                         \
-    } while (0)
+/* STEP(s, one, other): rows i and i + s become what the two lists take of both. */
 #define LIST(...) __VA_ARGS__
+#define PAIR(low, high, one, other)           \
+    do {                                      \
+        vec first = SHUFFLE(low, high, one);  \
+        high = SHUFFLE(low, high, other);     \
+        low = first;                          \
+    } while (0)
+#define STEP(s, one, other)                                  \
+    _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) \
+        if (!(i & s))                                        \
+            PAIR(row[i], row[i + s], LIST one, LIST other)
 
 /* row[i] lane j <-> row[j] lane i */
 ALWAYS_INLINE void transpose(vec *row)
 {
-#define PAIRS(s, keep, take)                              \
-    _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) \
-        if (!(i & (1 << s)))                              \
-            EXCHANGE(row[i], row[i + (1 << s)], LIST keep, LIST take)
 #if VECTOR_BYTES == 16 && REAL_BYTES == 8
-    PAIRS(0, (0, 2), (1, 3));
-#elif (VECTOR_BYTES == 16 && REAL_BYTES == 4) || (VECTOR_BYTES == 32 && REAL_BYTES == 8)
-    PAIRS(0, (0, 4, 2, 6), (1, 5, 3, 7));
-    PAIRS(1, (0, 1, 4, 5), (2, 3, 6, 7));
-#elif (VECTOR_BYTES == 32 && REAL_BYTES == 4) || (VECTOR_BYTES == 64 && REAL_BYTES == 8)
-    PAIRS(0, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15));
-    PAIRS(1, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15));
-    PAIRS(2, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15));
+    STEP(1, (0, 2), (1, 3));
+#elif VECTOR_BYTES == 32 && REAL_BYTES == 8
+    STEP(1, (0, 4, 2, 6), (1, 5, 3, 7));
+    STEP(2, (0, 1, 4, 5), (2, 3, 6, 7));
+#elif VECTOR_BYTES == 64 && REAL_BYTES == 8
+    STEP(1, (0, 8, 2, 10, 4, 12, 6, 14), (1, 9, 3, 11, 5, 13, 7, 15));
+    STEP(2, (0, 1, 4, 5, 8, 9, 12, 13), (2, 3, 6, 7, 10, 11, 14, 15));
+    STEP(4, (0, 1, 4, 5, 8, 9, 12, 13), (2, 3, 6, 7, 10, 11, 14, 15));
+#elif VECTOR_BYTES == 16 && REAL_BYTES == 4
+    STEP(1, (0, 4, 1, 5), (2, 6, 3, 7));
+    STEP(2, (0, 1, 4, 5), (2, 3, 6, 7));
+#elif VECTOR_BYTES == 32 && REAL_BYTES == 4
+    STEP(1, (0, 8, 1, 9, 4, 12, 5, 13), (2, 10, 3, 11, 6, 14, 7, 15));
+    STEP(2, (0, 1, 8, 9, 4, 5, 12, 13), (2, 3, 10, 11, 6, 7, 14, 15));
+    STEP(4, (0, 1, 2, 3, 8, 9, 10, 11), (4, 5, 6, 7, 12, 13, 14, 15));
 #elif VECTOR_BYTES == 64 && REAL_BYTES == 4
-    PAIRS(0, (0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
-          (1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31));
-    PAIRS(1, (0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
-          (2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31));
-    PAIRS(2, (0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
-          (4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31));
-    PAIRS(3, (0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
-          (8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31));
+    STEP(1, (0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29),
+         (2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31));
+    STEP(2, (0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
+         (2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31));
+    STEP(4, (0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27),
+         (4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31));
+    STEP(8, (0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27),
+         (4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31));
 #else
 #error "vectors of 16, 32 or 64 bytes of float or double"
 #endif
-#undef PAIRS
+#if REAL_BYTES == 4
+#pragma GCC unroll 4
+    for (int i = 0; i < LANES; i += 4) {
+        vec kept = row[i + 1];
+        row[i + 1] = row[i + 2];
+        row[i + 2] = kept;
+    }
+#endif
 }
 
 /* to[j * to_stride + i] = from[i * from_stride + j] for i, j < LANES */

@@ -15,6 +15,7 @@
 #endif
 
 #define LANES (VECTOR_BYTES / REAL_BYTES)
+#define LINE (64 / REAL_BYTES)     /* numbers of a cache line */
 
 #define PASTE3_(a, b, c) a##_##b##_##c
 #define PASTE3(a, b, c) PASTE3_(a, b, c)
@@ -32,5 +33,20 @@ ALWAYS_INLINE vec load(const REAL *from) { return *(const loose_vec *)from; }
 ALWAYS_INLINE void store(REAL *to, vec value) { *(loose_vec *)to = value; }
 ALWAYS_INLINE vec broadcast(REAL value) { return value - (vec){0}; }
 ALWAYS_INLINE vec choose(lanes condition, vec yes, vec no) { return (vec)(((lanes)yes & condition) | ((lanes)no & ~condition)); }
+
+#if VECTOR_BYTES == 64 || defined(__aarch64__)
+enum { REGISTERS = 32 };
+#else
+enum { REGISTERS = 16 };
+#endif
+
+/* The compiler may not read it from memory again. */
+#if defined(__aarch64__)
+#define IN_REGISTER(value) __asm__("" : "+w"(value))
+#elif VECTOR_BYTES == 64
+#define IN_REGISTER(value) __asm__("" : "+v"(value))
+#else
+#define IN_REGISTER(value) __asm__("" : "+x"(value))
+#endif
 
 #endif
