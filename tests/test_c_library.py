@@ -162,7 +162,7 @@ def test_without_a_compiler_the_backend_says_so(monkeypatch):
     monkeypatch.setenv("CC", "no-such-compiler")
     compiling.find_compiler.cache_clear()
     monkeypatch.setattr("sparseref_c.backend.library", compiling.find_compiler)
-    declines = CBackend.declines.__globals__["_not_built"]
+    declines = CBackend.declines.__globals__["not_built"]
     declines.cache_clear()
     reason = CBackend().declines(cell)
     declines.cache_clear()

@@ -12,7 +12,8 @@ from sparseref import NMG, Backend, Cell, SparseArray, decode, validate
 from sparseref.backend import ARRAY, CODING
 from sparseref.coding import checked_to_encode
 from sparseref.dtypes import round_to
-from sparseref.reference import check_operands
+from sparseref.operators.base import Pair
+from sparseref.reference import check_operands, place
 from sparseref.registry import get_operator, parse_sparsifier
 from sparseref.selecting import select
 from sparseref.sparsifiers.nmg import GreedyNMG
@@ -37,7 +38,7 @@ class CBackend(Backend):
     name: ClassVar[str] = "c"
 
     def declines(self, cell: Cell) -> str | None:
-        why_not = _not_built()
+        why_not = not_built()
         if why_not is not None:
             return why_not
         if cell.operation in CODING:
@@ -56,10 +57,8 @@ class CBackend(Backend):
 
     def torch_kernel(self) -> Any:
         """The kernel that takes torch's tensors as they are, for `sparseref_torch.use_backend("c")`."""
-        from .torch_kernel import CKernel, borrow_threads  # only who has torch asks for it
+        from .torch_kernel import CKernel  # only who has torch asks for it
 
-        if _not_built() is None:
-            borrow_threads()
         return CKernel()
 
     def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:
@@ -85,11 +84,11 @@ class CBackend(Backend):
 
 def gelu(a: Any, approximate: str = "none") -> Any:
     """a [shape] -> [shape], stored where a is (GELU-1)."""
-    values = a.values if isinstance(a, SparseArray) else a
-    found = activated(values.astype(np.float64 if values.dtype == np.float64 else np.float32),
+    dense = decode(a) if isinstance(a, SparseArray) else a
+    found = activated(dense.astype(np.float64 if dense.dtype == np.float64 else np.float32),
                       "gelu" if approximate == "none" else "gelu_tanh")
-    found = round_to(found, values.dtype).reshape(values.shape)
-    return a.with_values(found) if isinstance(a, SparseArray) else found
+    pattern = a.pattern if isinstance(a, SparseArray) else np.ones(dense.shape, bool)
+    return place(Pair(round_to(found, dense.dtype), pattern), get_operator("gelu"), (a,), {})
 
 
 def linear(x: Any, w: Any, bias: np.ndarray | None = None) -> np.ndarray:
@@ -132,7 +131,8 @@ def matrix(x: np.ndarray, weight: Prepared) -> np.ndarray:
 
 
 @cache
-def _not_built() -> str | None:
+def not_built() -> str | None:
+    """Why there is no library; None: there is."""
     try:
         library()
     except NotBuilt as error:

@@ -127,7 +127,7 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...]) -> Prepa
 def _in_fours(array: np.ndarray) -> np.ndarray:
     """[RB, ...] -> [ceil(RB / 4), 4, ...], filled up with 0: runs of one pattern in four block rows are neighbours."""
     filled = np.zeros((-len(array) % 4, *array.shape[1:]), array.dtype)
-    return np.concatenate([array, filled]).reshape(-1, 4, *array.shape[1:])
+    return np.concatenate([array, filled]).reshape((len(array) + 3) // 4, 4, *array.shape[1:])
 
 
 def _slots(layout: NMG, fibres: int) -> tuple[np.ndarray, np.ndarray]:

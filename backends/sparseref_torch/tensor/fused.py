@@ -34,7 +34,7 @@ def product(func: Any, args: Any, base: SparseTensor) -> Tensor | None:
     if found is None or opaque.tracing(x, base.sparse.values) or x.dtype != base.dtype or x.shape[1] != part.shape[0]:
         return None
     first, last, turned = found
-    kernel, reason = kernels.choose(base.sparse, x, False)
+    kernel, reason = kernels.first_of(kernels.KERNELS, base.sparse, x, False)
     if turned and kernel.name == "lines":
         trace.note(func.overloadpacket.__name__, layouts_of((x, base)), "exact", "lines", reason="rows of a fused weight")
         lines, values = _between(slots.lines_of(base.sparse, False), base.sparse.values.reshape(-1), first, last)

@@ -7,10 +7,13 @@ not decline runs.
 
 from __future__ import annotations
 
+import warnings
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
+from functools import cache
+from importlib.metadata import entry_points
 from typing import ClassVar
 
 import torch
@@ -98,20 +101,33 @@ class Plugin(Kernel):
 
 
 KERNELS: list[Kernel] = [ByLines(), Decoded()]
-"""In order of preference."""
+"""torch's own, in order of preference."""
 
-_CHOSEN: ContextVar[Kernel | None] = ContextVar("chosen", default=None)
+_CHOSEN: ContextVar[tuple[Kernel, ...] | None] = ContextVar("chosen", default=None)
+
+
+@cache
+def installed() -> tuple[Kernel, ...]:
+    """Kernels that other packages bring: entry points of the group sparseref_torch.kernels, each a Kernel class."""
+    found = []
+    for entry in sorted(entry_points(group="sparseref_torch.kernels"), key=lambda entry: entry.name):
+        try:
+            found.append(entry.load()())
+        except Exception as error:
+            warnings.warn(f"the kernel {entry.name} ({entry.value}) cannot be used: {error}", RuntimeWarning, stacklevel=2)
+    return tuple(found)
 
 
 @contextmanager
 def use_backend(backend: str | sr.Backend) -> Iterator[None]:
-    """Inside, contractions run on this backend where it does not decline; "torch" is the default.
+    """Inside, contractions run on this backend where it does not decline, else on torch's own kernels; "torch": on these alone.
 
-    A backend with a method `torch_kernel` brings a Kernel of its own, which takes tensors as they are.
+    By default kernels of installed packages come first, such as those of sparseref_c.  A backend with a method `torch_kernel`
+    brings a Kernel of its own, which takes tensors as they are.
     """
     chosen = get_backend(backend)
     own = getattr(chosen, "torch_kernel", lambda: Plugin(chosen))
-    token = _CHOSEN.set(None if chosen.name == "torch" else own())
+    token = _CHOSEN.set(() if chosen.name == "torch" else (own(),))
     try:
         yield
     finally:
@@ -120,8 +136,14 @@ def use_backend(backend: str | sr.Backend) -> Iterator[None]:
 
 def choose(a: TorchSparse, x: Tensor, turned: bool) -> tuple[Kernel, str]:
     """-> the kernel that runs, and why those before it do not."""
-    chosen, reasons = _CHOSEN.get(), []
-    for kernel in [chosen, *KERNELS] if chosen is not None else KERNELS:
+    chosen = _CHOSEN.get()
+    return first_of([*(installed() if chosen is None else chosen), *KERNELS], a, x, turned)
+
+
+def first_of(kernels: list[Kernel], a: TorchSparse, x: Tensor, turned: bool) -> tuple[Kernel, str]:
+    """-> the first that does not decline, and why those before it do."""
+    reasons = []
+    for kernel in kernels:
         why_not = kernel.declines(a, x, turned)
         if why_not is None:
             return kernel, "; ".join(reasons)

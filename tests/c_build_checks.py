@@ -1,0 +1,96 @@
+"""One build of the C library against the kit, in a process of its own: `python c_build_checks.py SOURCES [OPTION ...]`.
+
+The sources may be a changed copy, the options those of a sanitizer; SPARSEREF_C_ISA names the instruction set.  Runs exact
+products, every product of the kit that the backend does not decline, and the coding and choosing of nmg.  Prints the first
+failure.  Exit code: 0 all is right, 1 something is not, 3 it does not compile.
+"""
+
+import os
+import sys
+import tempfile
+from pathlib import Path
+
+import numpy as np
+from sparseref_c import compiling, library, placing, proving
+
+import sparseref as sr
+from sparseref.conformance.judge import judge
+from sparseref.conformance.runner import all_cases, filtered
+from sparseref.registry import get_backend, parse_layout
+from sparseref.sparsifiers.scores import magnitude
+
+OPERATIONS = ("linear", "matmul", "gelu", "encode", "decode", "validate", "select")
+
+
+def first_failure(profile: str = "quick") -> str | None:
+    """What goes wrong first, or None."""
+    found = proving.failure(library.library())
+    if found is not None:
+        return f"proving: {found}"
+    found = shapes_and_threads()
+    if found is not None:
+        return found
+    backend = get_backend("c")
+    for case in filtered(all_cases(profile), operations=OPERATIONS):
+        if backend.declines(case.cell) is None:
+            outcome = judge(case, backend)
+            if outcome.bad:
+                return f"{outcome.case}: {outcome.verdict.value} {outcome.reason}"
+    return None
+
+
+def shapes_and_threads() -> str | None:
+    """What the kit's small shapes do not reach: wide tiles, strides, what is added, ties of the greedy, many threads."""
+    from sparseref_c.multiplying import activated, multiply
+    from sparseref_c.preparing import prepare
+
+    rng = np.random.default_rng(0)
+    for form in ("nmg:1:4:8", "nmg:1:10:2", "nmg:2:6:3", "nmg:3:6:2,tail=short", "nmg:4:7:1", "csr:0.6"):
+        w = rng.integers(-4, 5, (173, 131)).astype(np.float32)
+        a = sr.sparsify(w, form)
+        weight, kept = prepare(a), sr.decode(a)
+        for tokens in (1, 7, 17, 40, 64, 65, 130):
+            x, added = (rng.integers(-4, 5, shape).astype(np.float32) for shape in ((tokens, 131), (tokens, 173)))
+            bias = rng.integers(-4, 5, 173).astype(np.float32)
+            for threads in (1, 3):
+                for one in (x, np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2]):
+                    actual = multiply(weight, one, bias, "relu", added, at_most=threads)
+                    if not np.array_equal(np.maximum(x @ kept.T + bias, 0) + added, actual):
+                        return f"{form}, {tokens} tokens, {threads} threads"
+                turned = multiply(weight, x, out=np.empty((173, tokens), np.float32).T, at_most=threads)
+                if not np.array_equal(x @ kept.T, turned):
+                    return f"{form}, {tokens} tokens side by side"
+    values = np.linspace(-6, 6, 40_001, dtype=np.float32)
+    if np.abs(activated(values, "gelu", 3) - sr.gelu(values.astype(np.float64))).max() > 2e-6:
+        return "gelu of many values"
+    for form, dtype in (("nmg:2:6:3", np.float32), ("nmg:1:4:5,tail=short", np.float64), ("nmg:3:5:2", np.int8)):
+        dense = rng.integers(-3, 4, (43, 130)).astype(dtype)
+        expected = sr.sparsify(dense, form)
+        for actual in (placing.sparsify(dense, parse_layout(form), magnitude(dense)),
+                       placing.encode(dense, parse_layout(form), expected.pattern)):
+            if not all(np.array_equal(expected[name], actual[name]) for name in expected.arrays):
+                return f"the greedy or the placing of {form}"
+        if not np.array_equal(sr.decode(expected), placing.decode(expected)):
+            return f"decoding {form}"
+    return None
+
+
+def main(sources: str, *options: str) -> int:
+    compiling.SOURCES = Path(sources)
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            library.load.__wrapped__.__globals__["library_file"] = lambda: compiling.library_file(Path(folder), options)
+            library.load()
+        except compiling.NotBuilt as reason:
+            print(reason)
+            return 3
+        found = first_failure()
+    print(found or "all is right")
+    return 0 if found is None else 1
+
+
+if __name__ == "__main__":
+    sys.stdout.reconfigure(line_buffering=True)
+    code = main(*sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)                                             # a mutant's threads may never end
