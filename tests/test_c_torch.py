@@ -67,6 +67,54 @@ def test_explain_names_the_kernel():
     assert [(record.backend, record.kernel) for record in told if "nmg" in str(record.layouts)] == [("c", "runs")] * 2
 
 
+def test_it_runs_by_default_and_says_where_the_dense_product_is_faster():
+    model = nn.Sequential(nn.Linear(24, 40), nn.Linear(40, 16))
+    model[0].weight = nn.Parameter(sparsify(whole(40, 24), "nmg:2:4:2"))
+    model[1].weight = nn.Parameter(sparsify(whole(16, 40), "masked:0.1"))
+    one, two = explain(model, whole(3, 24))
+
+    assert (one.backend, one.kernel, one.kind) == ("c", "runs", "exact")
+    assert (two.backend, two.kind) == ("torch", "dense")
+    assert "c runs: at density 0.90 the dense product is faster" in two.reason
+
+
+@pytest.mark.parametrize("form", ["nmg:2:4:2", "nmg:1:3:2,sparse_axis=1,group_axis=0"])
+@pytest.mark.parametrize("scored", [False, True])
+def test_the_greedy_in_c_makes_the_same_tensor(form, scored):
+    dense = torch.randn(30, 50, generator=torch.Generator().manual_seed(0))
+    dense[3, 4] = torch.nan
+    scores = torch.rand(30, 50, generator=torch.Generator().manual_seed(1)) if scored else None
+    with use_backend("torch"):
+        expected = sparsify(dense, form, scores)
+    actual = sparsify(dense, form, scores)
+
+    assert expected.sparse.layout == actual.sparse.layout
+    for name, tensor in expected.sparse.tensors.items():
+        np.testing.assert_array_equal(tensor.numpy(), actual.sparse[name].numpy(), name)
+
+
+def test_scores_of_another_shape_are_refused_alike():                                       # SPF-2
+    for backend in ("torch", "c"):
+        with use_backend(backend), pytest.raises(sr.SpecError, match="SPF-2"):
+            sparsify(whole(8, 8), "nmg:2:4:2", whole(8, 4))
+
+
+def test_a_broken_plugin_is_warned_of(monkeypatch):
+    """A kernel that cannot be loaded does not take models down with it."""
+    from importlib.metadata import EntryPoint
+
+    from sparseref_torch.tensor import kernels
+
+    broken = EntryPoint("broken", "no_such_module:Kernel", "sparseref_torch.kernels")
+    monkeypatch.setattr(kernels, "entry_points", lambda group: [broken])
+    kernels.installed.cache_clear()
+    try:
+        with pytest.warns(RuntimeWarning, match="the kernel broken .* cannot be used"):
+            assert kernels.installed() == ()
+    finally:
+        kernels.installed.cache_clear()
+
+
 def test_other_values_are_prepared_anew():
     """An optimizer's step in place, and a new pattern."""
     layer = nn.Linear(24, 16)

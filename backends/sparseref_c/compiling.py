@@ -26,6 +26,8 @@ SETS: dict[str, dict[str, tuple[int, tuple[str, ...]]]] = {
     "aarch64": {"portable": (16, ()), "neon": (16, ())},
 }
 """Machine -> instruction set -> bytes of a vector, and what the compiler is told."""
+AS_WRITTEN = ("-fno-tree-vectorize", "-fno-tree-slp-vectorize")
+"""For kernels.c, whose vectors are written out: gcc's own would round products before they are added."""
 FLAGS = ("-std=gnu11", "-O3", "-fPIC", "-pthread", "-fvisibility=hidden", "-ffp-contract=fast", "-Wall", "-Wextra")
 
 
@@ -62,12 +64,13 @@ def library_file(folder: Path | None = None, extra: tuple[str, ...] = ()) -> Pat
 
 def compile_library(compiler: Compiler, folder: Path, extra: tuple[str, ...] = ()) -> Path:
     """-> the shared library, made in the folder.  Errors: NotBuilt with what the compiler said."""
-    machine = platform.machine()
-    jobs = [(SOURCES / name, folder / f"{name}.o", ()) for name in COMMON]
-    for name, (width, flags) in SETS[machine].items():
+    sets = SETS[platform.machine()]
+    told = tuple(f"-DWITH_{name.upper()}" for name in sets)
+    jobs = [(SOURCES / name, folder / f"{name}.o", told) for name in COMMON]
+    for name, (width, flags) in sets.items():
         for real, size in TYPES.items():
             defined = (f"-DISA={name}", f"-DVECTOR_BYTES={width}", f"-DREAL={real}", f"-DREAL_BYTES={size}")
-            jobs.append((SOURCES / "kernels.c", folder / f"{name}-{real}.o", (*flags, *defined)))
+            jobs.append((SOURCES / "kernels.c", folder / f"{name}-{real}.o", (*AS_WRITTEN, *flags, *defined)))
 
     def compile_one(job: tuple[Path, Path, tuple[str, ...]]) -> str:
         source, to, flags = job
@@ -98,7 +101,7 @@ def find_compiler() -> Compiler:
 
 def _key(compiler: Compiler, extra: tuple[str, ...]) -> str:
     """All that decides the library, in 16 hexadecimal digits."""
-    found = hashlib.sha256(repr((compiler, FLAGS, SETS, extra, platform.machine())).encode())
+    found = hashlib.sha256(repr((compiler, FLAGS, AS_WRITTEN, SETS, extra, platform.machine())).encode())
     for source in sorted(SOURCES.iterdir()):
         found.update(source.read_bytes())
     return found.hexdigest()[:16]

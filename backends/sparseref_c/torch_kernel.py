@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import ctypes
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import ClassVar
 
 import torch
+from sparseref_torch.selection import without_nan
 from sparseref_torch.tensor.kernels import Kernel, finite
 from sparseref_torch.tensor.slots import Derived, slots_of
-from sparseref_torch.tensors import TorchSparse, to_numpy
+from sparseref_torch.tensors import TorchSparse, to_numpy, to_torch
 from torch import Tensor
 
 import sparseref as sr
+from sparseref.sparsifiers.nmg import GreedyNMG
 
+from . import placing
 from .backend import CBackend, not_built
 from .library import CMatrix, load
 from .multiplying import run
@@ -40,20 +44,39 @@ class CKernel(Kernel):
             return f"it works on the host, not on {x.device}"
         if x.dtype not in DTYPES or x.dtype != a.values.dtype:
             return f"it multiplies float32 or float64, not {a.values.dtype} and {x.dtype}"
-        why_not = CBackend().declines(sr.Cell("linear", ("array", a.layout.name), str(x.dtype).removeprefix("torch.")))
+        why_not = _declined(a.layout.name, x.dtype)
         if why_not is None and (density := slots_of(a).density) > self.most_dense and finite(x):
             return f"at density {density:.2f} the dense product is faster"
         return why_not
 
     def run(self, a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
+        outputs = a.shape[1 if turned else 0]
+        if plus is None or plus.shape == (outputs,):
+            return self.fused(a, x, turned, plus)
+        return self.fused(a, x, turned, added=plus.expand(x.shape[0], outputs))
+
+    def place(self, sparsifier: sr.Sparsifier, layout: sr.Layout, given: TorchSparse | Tensor,
+              scores: Tensor | None) -> TorchSparse | None:
+        """nmg by its greedy, of a matrix on the host in float32 or float64."""
+        if not_built() is not None or type(sparsifier) is not GreedyNMG or sparsifier.layout != layout:
+            return None
+        if not isinstance(given, Tensor) or given.dim() != 2 or given.dtype not in DTYPES or given.device.type != "cpu":
+            return None
+        if scores is not None and scores.shape != given.shape:
+            return None                                        # torch says what is wrong (SPF-2)
+        ranked = without_nan(given.double().abs() if scores is None else scores.double())  # SPF-2, SPF-3
+        found = placing.sparsify(to_numpy(given, []), sparsifier.layout, to_numpy(ranked, []))
+        placed: TorchSparse = to_torch(found)
+        return placed
+
+    def fused(self, a: TorchSparse, x: Tensor, turned: bool, bias: Tensor | None = None, activation: str | None = None,
+              added: Tensor | None = None) -> Tensor:
+        """a [R, C], x [T, C], bias [R], added [T, R] -> activation(x aT + bias) + added, [T, R]; turned: C for R."""
         weight: Prepared = self._prepared[turned].of(a, _TRANSPOSED if turned else _AS_IT_IS)
         out = x.new_empty(x.shape[0], weight.shape[0])
-        bias = added = None                                    # they live until the product is made
-        if plus is not None and plus.shape == out.shape[1:]:
-            bias = plus.to(out.dtype).contiguous()
-        elif plus is not None:
-            added = plus.to(out.dtype).expand(out.shape)
-        run(weight, _matrix(x), _matrix(out), None if bias is None else bias.data_ptr(), added=_matrix(added),
+        bias = None if bias is None else bias.to(out.dtype).contiguous()
+        added = None if added is None else added.to(out.dtype)
+        run(weight, _matrix(x), _matrix(out), None if bias is None else bias.data_ptr(), activation, _matrix(added),
             tokens=x.shape[0], at_most=torch.get_num_threads())
         return out
 
@@ -71,6 +94,11 @@ def borrow_threads() -> None:
             continue
         load().sparseref_borrow_threads(ctypes.cast(region, ctypes.c_void_p))
         return
+
+
+@cache
+def _declined(layout: str, dtype: torch.dtype) -> str | None:
+    return CBackend().declines(sr.Cell("linear", ("array", layout), str(dtype).removeprefix("torch.")))
 
 
 def _prepare(transposed: bool) -> Callable[[TorchSparse], Prepared]:

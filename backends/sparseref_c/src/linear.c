@@ -45,6 +45,30 @@ static void begin_sums(const Product *p, int64_t first_row, int64_t rows, int wi
     }
 }
 
+/* One token: nothing to turn, and x is read where it lies. */
+static void linear_of_one(const Product *p, int64_t token, int64_t first_group, int64_t groups, REAL *scratch)
+{
+    const Runs *w = p->weight;
+    const REAL *x = (const REAL *)p->x.first + token * p->x.outer;
+    REAL *sums = scratch + w->columns;
+    if (p->x.inner != 1) {
+        for (int64_t k = 0; k < w->columns; k++)
+            scratch[k] = x[k * p->x.inner];
+        x = scratch;
+    }
+    for (int64_t group = first_group; group < first_group + groups; group++) {
+        int64_t first_row = group * w->group_rows;
+        int64_t rows = w->rows - first_row < w->group_rows ? w->rows - first_row : w->group_rows;
+        for (int64_t r = 0; r < rows; r++)
+            sums[r] = p->bias ? ((const REAL *)p->bias)[first_row + r] : 0;
+        NAME(multiply_by_one)(w, group, x, sums);
+        for (int64_t r = 0; r < rows; r += LANES) {
+            int64_t count = rows - r < LANES ? rows - r : LANES;
+            finish_vector(p, load_some(sums + r, 1, count), token, first_row + r, count, 1, p->activation);
+        }
+    }
+}
+
 /* Memory of one tile of `width` tokens, in REALs. */
 static int64_t NAME(scratch)(const Runs *w, int width)
 {
@@ -56,6 +80,10 @@ static void NAME(linear)(const Product *p, int64_t first_token, int64_t tokens, 
                          void *scratch)
 {
     const Runs *w = p->weight;
+    if (tokens == 1) {
+        linear_of_one(p, first_token, first_group, groups, scratch);
+        return;
+    }
     int V = vectors_for(tokens);
     int width = V * LANES;
     REAL *x_tile = scratch, *y_tile = x_tile + w->columns * width;

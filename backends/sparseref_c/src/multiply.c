@@ -14,7 +14,7 @@
 #include "tiles.h"
 
 /* Sums in flight: a multiplication takes about four cycles, of which two can begin in each. */
-enum { ENOUGH_SUMS = 8, MOST_SUMS = ENOUGH_SUMS };
+enum { ENOUGH_SUMS = 8, MOST_SUMS = 16, IN_A_ROW = 4 };    /* preparing.py makes four runs of equal length neighbours */
 
 /* R runs, all of `count` columns and of rows that differ: y[rows of each] += its values times x. */
 ALWAYS_INLINE void multiply_runs(const Run *run, const uint32_t *restrict column, const REAL *restrict value,
@@ -67,7 +67,7 @@ ALWAYS_INLINE int go_together(const Run *run, const int N, const int R)
 ALWAYS_INLINE void multiply_segment(const Runs *w, const Segment *segment, const REAL *restrict x, REAL *restrict y,
                                     const int N, const int V)
 {
-    const int R = N * V >= ENOUGH_SUMS ? 1 : ENOUGH_SUMS / (N * V);
+    const int R = N * V >= ENOUGH_SUMS ? 1 : N * V >= ENOUGH_SUMS / 2 ? 2 : IN_A_ROW;
     const uint32_t *column = w->column + segment->first_column;
     const REAL *value = (const REAL *)w->value + segment->first_value;
     for (const Run *run = w->runs + segment->first_run, *end = run + segment->runs; run < end;) {
@@ -79,6 +79,55 @@ ALWAYS_INLINE void multiply_segment(const Runs *w, const Segment *segment, const
             column += run->count, value += run->count * N, run++;
         }
     }
+}
+
+/* The same for one token: x [K], y [rows]; no vectors, as there is nothing side by side. */
+ALWAYS_INLINE void multiply_runs_by_one(const Run *run, const uint32_t *restrict column, const REAL *restrict value,
+                                        const REAL *restrict x, REAL *restrict y, const int N, const int R)
+{
+    const size_t count = run->count;
+    REAL acc[MOST_SUMS];
+#pragma GCC unroll 16
+    for (int i = 0; i < R * N; i++)
+        acc[i] = y[run[i / N].row[i % N]];
+    for (const uint32_t *end = column + count; column < end; column++, value += N)
+#pragma GCC unroll 4
+        for (int r = 0; r < R; r++) {
+            REAL some = x[column[(size_t)r * count]];
+#pragma GCC unroll 4
+            for (int i = 0; i < N; i++)
+                acc[r * N + i] += some * value[(size_t)r * count * N + i];
+        }
+#pragma GCC unroll 16
+    for (int i = 0; i < R * N; i++)
+        y[run[i / N].row[i % N]] = acc[i];
+}
+
+ALWAYS_INLINE void multiply_segment_by_one(const Runs *w, const Segment *segment, const REAL *x, REAL *y, const int N)
+{
+    const uint32_t *column = w->column + segment->first_column;
+    const REAL *value = (const REAL *)w->value + segment->first_value;
+    for (const Run *run = w->runs + segment->first_run, *end = run + segment->runs; run < end;) {
+        if (end - run >= IN_A_ROW && go_together(run, N, IN_A_ROW)) {
+            multiply_runs_by_one(run, column, value, x, y, N, IN_A_ROW);
+            column += IN_A_ROW * run->count, value += IN_A_ROW * run->count * N, run += IN_A_ROW;
+        } else {
+            multiply_runs_by_one(run, column, value, x, y, N, 1);
+            column += run->count, value += run->count * N, run++;
+        }
+    }
+}
+
+/* y [group's rows] += the group's rows of the weight times x [K]. */
+static void NAME(multiply_by_one)(const Runs *w, int64_t group, const REAL *x, REAL *y)
+{
+    for (const Segment *s = w->segments + w->segment_of[group]; s < w->segments + w->segment_of[group + 1]; s++)
+        switch (s->n) {
+        case 1: multiply_segment_by_one(w, s, x, y, 1); break;
+        case 2: multiply_segment_by_one(w, s, x, y, 2); break;
+        case 3: multiply_segment_by_one(w, s, x, y, 3); break;
+        default: multiply_segment_by_one(w, s, x, y, 4); break;
+        }
 }
 
 /* One instance for each n and V: the sums have to be known as registers. */

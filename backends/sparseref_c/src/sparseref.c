@@ -7,15 +7,13 @@
 
 #include <stdatomic.h>
 
+/* compiling.py says with -DWITH_ which instruction sets the kernels were compiled for. */
 #define BOTH(isa) extern const Kernels kernels_##isa##_float, kernels_##isa##_double
 BOTH(portable);
-#if defined(__x86_64__)
 BOTH(sse42);
 BOTH(avx2);
 BOTH(avx512);
-#elif defined(__aarch64__)
 BOTH(neon);
-#endif
 
 typedef struct {
     const char *name;
@@ -23,23 +21,40 @@ typedef struct {
     const Kernels *of_float, *of_double;
 } InstructionSet;
 
-static int always(void) { return 1; }
-#if defined(__x86_64__)
+#define SET(isa) {#isa, has_##isa, &kernels_##isa##_float, &kernels_##isa##_double}
+
+static int has_portable(void) { return 1; }
+#ifdef WITH_SSE42
 static int has_sse42(void) { return __builtin_cpu_supports("sse4.2"); }
+#endif
+#ifdef WITH_AVX2
 static int has_avx2(void) { return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma"); }
-static int has_avx512(void) { return has_avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512vl")
-                                     && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw"); }
+#endif
+#ifdef WITH_AVX512
+static int has_avx512(void)
+{
+    return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("avx512f")
+           && __builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512bw");
+}
+#endif
+#ifdef WITH_NEON
+static int has_neon(void) { return 1; }                    /* every 64-bit Arm has it */
 #endif
 
 /* From the plainest to the best. */
 static const InstructionSet sets[] = {
-    {"portable", always, &kernels_portable_float, &kernels_portable_double},
-#if defined(__x86_64__)
-    {"sse42", has_sse42, &kernels_sse42_float, &kernels_sse42_double},
-    {"avx2", has_avx2, &kernels_avx2_float, &kernels_avx2_double},
-    {"avx512", has_avx512, &kernels_avx512_float, &kernels_avx512_double},
-#elif defined(__aarch64__)
-    {"neon", always, &kernels_neon_float, &kernels_neon_double},
+    SET(portable),
+#ifdef WITH_SSE42
+    SET(sse42),
+#endif
+#ifdef WITH_AVX2
+    SET(avx2),
+#endif
+#ifdef WITH_AVX512
+    SET(avx512),
+#endif
+#ifdef WITH_NEON
+    SET(neon),
 #endif
 };
 enum { SETS = sizeof sets / sizeof *sets };

@@ -20,6 +20,7 @@ import torch
 from torch import Tensor
 
 import sparseref as sr
+from sparseref import Layout, Sparsifier
 from sparseref.registry import get_backend
 
 from ..tensors import TorchSparse, to_numpy, to_torch
@@ -39,6 +40,11 @@ class Kernel(ABC):
     @abstractmethod
     def run(self, a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
         """a [R, C], x [T, C], plus [T, R], [R] or None -> [T, R]; turned: x [T, R], plus [T, C], [C] or None -> [T, C]."""
+
+    def place(self, sparsifier: Sparsifier, layout: Layout, given: Tensor | TorchSparse,
+              scores: Tensor | None) -> TorchSparse | None:
+        """A matrix, scores [R, C] or None for its magnitudes -> what torch would make of it, to the bit; None: torch is to."""
+        return None
 
 
 class ByLines(Kernel):
@@ -136,8 +142,13 @@ def use_backend(backend: str | sr.Backend) -> Iterator[None]:
 
 def choose(a: TorchSparse, x: Tensor, turned: bool) -> tuple[Kernel, str]:
     """-> the kernel that runs, and why those before it do not."""
+    return first_of([*preferred(), *KERNELS], a, x, turned)
+
+
+def preferred() -> tuple[Kernel, ...]:
+    """Those that come before torch's own: what `use_backend` names, by default what is installed."""
     chosen = _CHOSEN.get()
-    return first_of([*(installed() if chosen is None else chosen), *KERNELS], a, x, turned)
+    return installed() if chosen is None else chosen
 
 
 def first_of(kernels: list[Kernel], a: TorchSparse, x: Tensor, turned: bool) -> tuple[Kernel, str]:

@@ -20,7 +20,7 @@ from ..encoding import encode
 from ..positions import LAYOUTS
 from ..selection import SPARSIFIERS, select
 from ..tensors import TorchSparse, to_numpy, to_torch
-from . import slots
+from . import kernels, slots
 from .sparse_tensor import SparseTensor, value_bits
 
 Format = str | tuple[str | Sparsifier, str | Layout] | OutputFormat
@@ -56,6 +56,10 @@ def sparsify(dense: Tensor, form: Format, scores: Tensor | None = None, rng: np.
         sparsifier, layout = parse(form)
     for implementation in IMPLEMENTATIONS if ranked is None else ():
         placed = implementation(sparsifier, layout, given)
+        if placed is not None:
+            return _apart(placed, dense, turned)
+    for kernel in kernels.preferred():
+        placed = kernel.place(sparsifier, layout, given, ranked)
         if placed is not None:
             return _apart(placed, dense, turned)
     matrix, chosen = _chosen(given, sparsifier, ranked, rng)

@@ -1,0 +1,87 @@
+"""Builds of the C library that the kit has to judge: with sanitizers, which must find nothing, and of wrong sources, all of
+which it must find."""
+
+import os
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from sparseref_c import compiling
+
+CHECKS = Path(__file__).parent / "c_build_checks.py"
+MUTANTS = tomllib.loads((Path(__file__).parent / "c_mutants.toml").read_text())["mutant"]
+try:
+    COMPILER = compiling.find_compiler()
+except compiling.NotBuilt as reason:
+    pytest.skip(f"the C library: {reason}", allow_module_level=True)
+pytestmark = pytest.mark.slow
+
+
+def checked(sources, *options, **environment):
+    return subprocess.run([sys.executable, CHECKS, sources, *options], env={**os.environ, **environment}, text=True,
+                          capture_output=True, timeout=120, check=False)
+
+
+def test_the_library_as_it_is_passes():
+    """Else every mutant would seem to be found."""
+    done = checked(compiling.SOURCES, "-O1", SPARSEREF_C_ISA="portable")
+
+    assert (done.returncode, done.stdout) == (0, "all is right\n"), done.stderr
+
+
+@pytest.mark.parametrize("mutant", MUTANTS, ids=lambda mutant: mutant["title"])
+def test_a_mutant_is_found(mutant, tmp_path):
+    """One change of the source; a wrong number, a refusal, a crash or a hang gives it away."""
+    sources = tmp_path / "src"
+    shutil.copytree(compiling.SOURCES, sources)
+    source = sources / mutant["file"]
+    text = source.read_text()
+    assert mutant["before"] in text, "the catalogue knows another source"
+    source.write_text(text.replace(mutant["before"], mutant["after"], 1))
+    try:
+        done = checked(sources, "-O1", "-Wno-unused", SPARSEREF_C_ISA="portable")
+    except subprocess.TimeoutExpired:
+        return
+
+    assert done.returncode not in (0, 3), done.stdout
+
+
+def runtime(name):
+    """The sanitizer's library, which has to be loaded before Python."""
+    found = subprocess.run([*COMPILER.command, f"-print-file-name={name}"], text=True, capture_output=True, check=False).stdout
+    return found.strip() if Path(found.strip()).is_absolute() else None
+
+
+@pytest.mark.skipif(runtime("libasan.so") is None, reason="this compiler has no libasan.so")
+def test_sanitizers_find_nothing():
+    """AddressSanitizer and UndefinedBehaviorSanitizer, on every product of the kit: no access outside what was given."""
+    done = checked(compiling.SOURCES, "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1",
+                   LD_PRELOAD=f"{runtime('libasan.so')} {runtime('libubsan.so')}", ASAN_OPTIONS="detect_leaks=0")
+
+    assert (done.returncode, done.stdout) == (0, "all is right\n"), done.stderr[-3000:]
+
+
+CROSS, EMULATOR = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
+
+
+@pytest.mark.skipif(CROSS is None or EMULATOR is None, reason="needs Debian's gcc-aarch64-linux-gnu and qemu-user-static")
+def test_neon_is_right(tmp_path, monkeypatch):
+    """Compiled for 64-bit Arm and run by qemu: exact products of every n that has a kernel, 1 to 70 tokens."""
+    monkeypatch.setattr(compiling.platform, "machine", lambda: "aarch64")
+    compiling.compile_library(compiling.Compiler((CROSS,), "cross"), tmp_path, ("-Werror", "-O2"))
+    objects = [str(path) for path in tmp_path.glob("*.o")]
+    program = tmp_path / "exact"
+    main = Path(__file__).parent / "c_exact.c"
+    subprocess.run([CROSS, "-std=gnu11", "-O2", "-static", "-pthread", "-I", compiling.SOURCES, main, *objects, "-lm",
+                    "-o", program], check=True)
+    done = subprocess.run([EMULATOR, program], capture_output=True, text=True, timeout=300, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "portable is right\nneon is right\n"), done.stderr
+
+
+@pytest.mark.skipif(shutil.which("clang") is None, reason="needs clang")
+def test_clang_finds_nothing_to_warn_of(tmp_path):
+    assert compiling.compile_library(compiling.Compiler(("clang",), ""), tmp_path, ("-Werror", "-O2")).is_file()

@@ -1,0 +1,141 @@
+"""torch.compile(model, backend="sparseref_c"): Linear, gelu or relu and a residual as one product, where nothing else needs
+what lies between."""
+
+import pytest
+import torch
+from sparseref_c import compiling, fusing, library
+from sparseref_torch import SparsityBuilder, use_backend
+from torch import nn
+from torch.nn import functional
+
+try:
+    library.load()
+except compiling.NotBuilt as reason:
+    pytest.skip(f"the C library: {reason}", allow_module_level=True)
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+class Block(nn.Module):
+    """A feed-forward block as in BERT; `act` is applied as a function or a module."""
+
+    def __init__(self, act=functional.gelu):
+        super().__init__()
+        self.up, self.act, self.down = nn.Linear(24, 48), act, nn.Linear(48, 24)
+        self.drop, self.norm = nn.Dropout(), nn.LayerNorm(24)
+
+    def forward(self, x):
+        return self.norm(self.drop(self.down(self.act(self.up(x)))) + x)
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """What the fused product is asked for: (activation, something is added) of each call."""
+    seen, real = [], fusing.linear
+
+    def noted(x, weight, bias, activation, added):
+        seen.append((activation, added is not None))
+        return real(x, weight, bias, activation, added)
+
+    monkeypatch.setattr(fusing, "linear", noted)
+    torch._dynamo.reset()
+    return seen
+
+
+def sparse(model):
+    torch.manual_seed(0)
+    return SparsityBuilder().set_weight("*.weight", module=nn.Linear, format="nmg:2:4:2").get_sparse_model(model).eval()
+
+
+def as_written(model, x):
+    with use_backend("torch"), torch.no_grad():
+        return model(x)
+
+
+@pytest.mark.parametrize(("act", "name"), [
+    (functional.gelu, "gelu"), (nn.GELU("tanh"), "gelu_tanh"), (nn.ReLU(), "relu"), (torch.relu, "relu"),
+    (lambda x: x.relu(), "relu"), (torch.tanh, None)])
+def test_a_block_becomes_two_products(calls, act, name):
+    model, x = sparse(Block(act)), torch.randn(2, 5, 24)
+    with torch.no_grad():
+        actual = torch.compile(model, backend="sparseref_c")(x)
+
+    torch.testing.assert_close(as_written(model, x), actual)
+    assert calls == ([(name, False)] if name else []) + [(None, True)]
+
+
+def test_with_gradients_nothing_is_lost(calls):
+    """They are those of the model as it is written."""
+    model, found = sparse(Block()), []
+    for run in (model, torch.compile(model, backend="sparseref_c")):
+        x = torch.linspace(-1, 1, 3 * 24).reshape(3, 24).requires_grad_()
+        run(x).square().sum().backward()
+        found.append((x.grad, model.up.weight.grad.to_dense(), model.up.bias.grad.clone()))
+        model.zero_grad()
+
+    for expected, actual in zip(*found, strict=True):
+        torch.testing.assert_close(expected, actual)
+
+
+class Twice(nn.Module):
+    """What the linear gives is needed once more: it cannot be swallowed."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Linear(24, 24)
+
+    def forward(self, x):
+        y = self.up(x)
+        return functional.gelu(y) * y
+
+
+class Broadcast(Twice):
+    """What is added is not of the same shape."""
+
+    def forward(self, x):
+        return self.up(x) + x[:1]
+
+
+@pytest.mark.parametrize("model", [Twice(), Broadcast()])
+def test_what_cannot_be_fused_is_left(calls, model):
+    model, x = sparse(model), torch.randn(4, 24)
+    with torch.no_grad():
+        actual = torch.compile(model, backend="sparseref_c")(x)
+
+    torch.testing.assert_close(as_written(model, x), actual)
+    assert calls == []
+
+
+def test_dropout_stays_in_training(calls):
+    model, x = sparse(Block()).train(), torch.randn(4, 24)
+    compiled = torch.compile(model, backend="sparseref_c")
+    with torch.no_grad():
+        torch.manual_seed(1)
+        expected = model(x)
+        torch.manual_seed(1)
+        torch.testing.assert_close(expected, compiled(x))
+    assert calls[-1] == ("gelu", False)
+
+
+def test_a_dense_model_and_half_precision_run_as_they_are_written(calls):
+    for model, x in ((Block().eval(), torch.randn(4, 24)), (sparse(Block()).bfloat16(), torch.randn(4, 24).bfloat16())):
+        with torch.no_grad():
+            actual = torch.compile(model, backend="sparseref_c")(x)
+            torch.testing.assert_close(model(x), actual)
+
+
+def test_a_real_encoder():
+    """BERT of Hugging Face, two layers, not edited."""
+    from transformers import BertConfig, BertModel
+
+    torch._dynamo.reset()
+    torch.manual_seed(0)
+    config = BertConfig(hidden_size=48, num_hidden_layers=2, num_attention_heads=4, intermediate_size=96, vocab_size=50)
+    model = SparsityBuilder().set_weight("encoder.layer.*.weight", module=nn.Linear, format="nmg:1:4:2").get_sparse_model(
+        BertModel(config).eval()).eval()
+    ids = torch.randint(0, 50, (2, 7))
+    with torch.no_grad():
+        actual = torch.compile(model, backend="sparseref_c")(ids).last_hidden_state
+    with use_backend("torch"), torch.no_grad():
+        expected = model(ids).last_hidden_state
+
+    torch.testing.assert_close(expected, actual)
