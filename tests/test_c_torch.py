@@ -4,6 +4,7 @@ import copy
 import os
 import signal
 import time
+from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,7 @@ import pytest
 import torch
 from sparseref_c import compiling, library
 from sparseref_torch import SparseTensor, SparsityBuilder, explain, sparsify, use_backend
+from sparseref_torch.tensor import kernels
 from torch import nn
 
 import sparseref as sr
@@ -78,6 +80,21 @@ def test_it_runs_by_default_and_says_where_the_dense_product_is_faster():
     assert "c runs: at density 0.90 the dense product is faster" in two.reason
 
 
+def test_a_weight_in_training_is_left_to_torch():
+    """Forward and backward, unless use_backend("c") wants it."""
+    weight, x = sparsify(whole(16, 24), "nmg:2:4:2"), whole(4, 24).requires_grad_()
+    kernel, _ = kernels.choose(weight.sparse, x, False)
+    assert kernel.backend == "torch"
+    seen = []
+    x.register_hook(lambda grad: seen.append(kernels.choose(weight.sparse, grad, True)[0].backend))
+    nn.functional.linear(x, weight).sum().backward()
+    assert seen == ["torch"]
+    with torch.no_grad():
+        assert kernels.choose(weight.sparse, x, False)[0].backend == "c"
+    with use_backend("c"):
+        assert kernels.choose(weight.sparse, x, False)[0].backend == "c"
+
+
 @pytest.mark.parametrize("form", ["nmg:2:4:2", "nmg:1:3:2,sparse_axis=1,group_axis=0"])
 @pytest.mark.parametrize("scored", [False, True])
 def test_the_greedy_in_c_makes_the_same_tensor(form, scored):
@@ -101,10 +118,6 @@ def test_scores_of_another_shape_are_refused_alike():                           
 
 def test_a_broken_plugin_is_warned_of(monkeypatch):
     """A kernel that cannot be loaded does not take models down with it."""
-    from importlib.metadata import EntryPoint
-
-    from sparseref_torch.tensor import kernels
-
     broken = EntryPoint("broken", "no_such_module:Kernel", "sparseref_torch.kernels")
     monkeypatch.setattr(kernels, "entry_points", lambda group: [broken])
     kernels.installed.cache_clear()

@@ -6,6 +6,7 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812 - its name everywhere
 from sparse_cases import layer, same, whole_numbers
+from sparseref_torch import use_backend
 from sparseref_torch.tensor import slots
 
 BYTES = {"csr:0.75": (4, 16), "csc:0.75": (8, 16), "coo:0.75": (4, 16), "nm:1:4": (4, 16), "nmg:1:4:4": (8, 20),
@@ -28,7 +29,7 @@ def test_bytes_for_each_stored_entry(form):
     model = layer(form, 256, 128)
     for train, expected in zip((False, True), BYTES[form], strict=True):
         x = whole_numbers(3, 256).requires_grad_(train)
-        with torch.set_grad_enabled(train):
+        with torch.set_grad_enabled(train), use_backend("torch"):
             y = model(x)
         if train:
             y.sum().backward()

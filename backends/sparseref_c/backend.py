@@ -59,7 +59,7 @@ class CBackend(Backend):
         """The kernel that takes torch's tensors as they are, for `sparseref_torch.use_backend("c")`."""
         from .torch_kernel import CKernel  # only who has torch asks for it
 
-        return CKernel()
+        return CKernel(training_too=True)
 
     def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:
         self.cell_of(operation, operands, parameters)

@@ -35,7 +35,9 @@ class CKernel(Kernel):
     """Measured: the useful share of the machine's peak is 0.6 to 0.9 here and 0.7 to 0.9 in torch's dense product."""
     _prepared: ClassVar[dict[bool, Derived]] = {False: Derived(), True: Derived()}
 
-    def __init__(self) -> None:
+    def __init__(self, training_too: bool = False) -> None:
+        """training_too: also while gradients are recorded or computed, when a weight may have to be prepared at every step."""
+        self.training_too = training_too
         if not_built() is None:
             borrow_threads()
 
@@ -44,6 +46,8 @@ class CKernel(Kernel):
             return f"it works on the host, not on {x.device}"
         if x.dtype not in DTYPES or x.dtype != a.values.dtype:
             return f"it multiplies float32 or float64, not {a.values.dtype} and {x.dtype}"
+        if not self.training_too and (torch.is_grad_enabled() or torch._C._current_graph_task_id() != -1):
+            return "a weight in training would be prepared anew at every step (under torch.no_grad() it runs)"
         why_not = _declined(a.layout.name, x.dtype)
         if why_not is None and (density := slots_of(a).density) > self.most_dense and finite(x):
             return f"at density {density:.2f} the dense product is faster"
