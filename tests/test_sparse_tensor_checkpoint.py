@@ -243,12 +243,12 @@ def test_a_parametrized_weight_is_that_of_the_dense_twin(wrap):
     """Where no sparse form is known, through the fallback."""
     model = layer("nm:2:4", 32, 32)                            # no row is empty: none has the norm 0
     twin = dense_twin(model)
-    torch.manual_seed(0)
-    wrap(model)
-    torch.manual_seed(0)
-    wrap(twin)
     x = whole_numbers(5, 32)
     with use_backend("torch"):                                 # the norm's own iteration runs without gradients
+        torch.manual_seed(0)
+        wrap(model)
+        torch.manual_seed(0)
+        wrap(twin)
         expected, actual = twin(x), model(x)
     actual.sum().backward()
 

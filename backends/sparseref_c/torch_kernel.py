@@ -10,7 +10,7 @@ from typing import ClassVar
 
 import torch
 from sparseref_torch.selection import without_nan
-from sparseref_torch.tensor.kernels import Kernel, finite
+from sparseref_torch.tensor.kernels import Kernel, finite, in_training
 from sparseref_torch.tensor.slots import Derived, slots_of
 from sparseref_torch.tensors import TorchSparse, to_numpy, to_torch
 from torch import Tensor
@@ -46,7 +46,7 @@ class CKernel(Kernel):
             return f"it works on the host, not on {x.device}"
         if x.dtype not in DTYPES or x.dtype != a.values.dtype:
             return f"it multiplies float32 or float64, not {a.values.dtype} and {x.dtype}"
-        if not self.training_too and (torch.is_grad_enabled() or torch._C._current_graph_task_id() != -1):
+        if not self.training_too and in_training():
             return "a weight in training would be prepared anew at every step (under torch.no_grad() it runs)"
         why_not = _declined(a.layout.name, x.dtype)
         if why_not is None and (density := slots_of(a).density) > self.most_dense and finite(x):

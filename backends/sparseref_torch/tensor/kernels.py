@@ -163,6 +163,24 @@ def first_of(kernels: list[Kernel], a: TorchSparse, x: Tensor, turned: bool) -> 
                        given="; ".join(reasons), fix="cast the input to a floating-point dtype")
 
 
+_TRAINING: ContextVar[bool] = ContextVar("training", default=False)
+
+
+@contextmanager
+def as_in_training(training: bool) -> Iterator[None]:
+    """Inside, kernels are told that this product belongs to a training step, or is not known to."""
+    token = _TRAINING.set(training)
+    try:
+        yield
+    finally:
+        _TRAINING.reset(token)
+
+
+def in_training() -> bool:
+    """True while gradients are recorded or computed: the weight may have other values at the next call."""
+    return _TRAINING.get() or torch.is_grad_enabled() or torch._C._current_graph_task_id() != -1
+
+
 def contract(a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
     """a [R, C], x [T, C] -> plus + x aT [T, R]; turned: x [T, R] -> plus + x a [T, C] (MATMUL-1, LINEAR-1)."""
     return choose(a, x, turned)[0].run(a, x, turned, plus)

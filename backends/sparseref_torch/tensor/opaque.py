@@ -36,7 +36,7 @@ def gather(a: TorchSparse, dense: Tensor) -> Tensor:
 def contract(a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
     """a [R, C], x [T, C] -> plus + x aT [T, R]; turned: x [T, R] -> plus + x a [T, C]."""
     if tracing(a.values, x):
-        return torch.ops.sparseref.contract(*_parts(a), x, turned, plus)
+        return torch.ops.sparseref.contract(*_parts(a), x, turned, kernels.in_training(), plus)
     return kernels.contract(a, x, turned, plus)
 
 
@@ -86,15 +86,17 @@ def _(fields: Any, layout: Any, names: Any, matrix: Any, dense: Tensor) -> Tenso
 
 
 @torch.library.custom_op("sparseref::contract", mutates_args=(),
-                         schema="(Tensor[] fields, str layout, str[] names, int[] matrix, Tensor x, bool turned, Tensor? plus)"
-                                " -> Tensor")
-def _contract(fields: list[Tensor], layout: str, names: list[str], matrix: list[int], x: Tensor, turned: bool,
+                         schema="(Tensor[] fields, str layout, str[] names, int[] matrix, Tensor x, bool turned, bool training,"
+                                " Tensor? plus) -> Tensor")
+def _contract(fields: list[Tensor], layout: str, names: list[str], matrix: list[int], x: Tensor, turned: bool, training: bool,
               plus: Tensor | None) -> Tensor:
-    return kernels.contract(_sparse(fields, layout, names, matrix), x, turned, plus).contiguous()
+    with kernels.as_in_training(training):                     # what runs a graph switches gradients off
+        return kernels.contract(_sparse(fields, layout, names, matrix), x, turned, plus).contiguous()
 
 
 @_contract.register_fake
-def _(fields: Any, layout: Any, names: Any, matrix: Any, x: Tensor, turned: bool, plus: Tensor | None) -> Tensor:
+def _(fields: Any, layout: Any, names: Any, matrix: Any, x: Tensor, turned: bool, training: bool,
+      plus: Tensor | None) -> Tensor:
     return x.new_empty(x.shape[0], matrix[1 if turned else 0])
 
 
