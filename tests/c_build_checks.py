@@ -20,7 +20,7 @@ from sparseref.conformance.runner import all_cases, filtered
 from sparseref.registry import get_backend, parse_layout
 from sparseref.sparsifiers.scores import magnitude
 
-OPERATIONS = ("linear", "matmul", "gelu", "encode", "decode", "validate", "select")
+OPERATIONS = ("linear", "matmul", "conv2d", "gelu", "encode", "decode", "validate", "select")
 
 
 def first_failure(profile: str = "quick") -> str | None:
@@ -62,6 +62,13 @@ def shapes_and_threads() -> str | None:
                 turned = multiply(weight, x, out=np.empty((400, tokens), np.float32).T, at_most=threads)
                 if not np.array_equal(x @ kept.T, turned):
                     return f"{form}, {tokens} tokens side by side"
+    for kernel, stride, padding, dilation, sides in (((3, 3), 1, 1, 1, (9, 37)), ((3, 2), (2, 3), (0, 2), (1, 2), (12, 30)),
+                                                     ((1, 1), 2, 0, 1, (7, 7)), ((5, 5), 1, 4, 1, (6, 21))):
+        image = rng.integers(-3, 4, (2, 3, *sides)).astype(np.float32)
+        a = sr.sparsify(rng.integers(-3, 4, (24, 3 * kernel[0] * kernel[1])).astype(np.float32), "nmg:2:4:1")
+        window = {"kernel": kernel, "stride": stride, "padding": padding, "dilation": dilation}
+        if not np.array_equal(sr.conv2d(image, a, **window), sr.conv2d(image, a, **window, backend="c", strict=True)):
+            return f"a convolution of {sides} with {window}"
     scores = rng.choice([np.inf, -np.inf, 1.0, 2.0, 0.0], (12, 90))
     with np.errstate(invalid="ignore"):                        # inf - inf is no number and counts as infinite (SPF-3)
         if not np.array_equal(sr.select(scores, "nmg:2:4:3", scores), sr.select(scores, CGreedyNMG(2, 4, 3), scores)):

@@ -201,3 +201,28 @@ def test_a_child_after_fork_does_not_wait_for_threads_it_lost():
         os.kill(child, signal.SIGKILL)
 
     assert ended == (child, 0)
+
+
+@pytest.mark.parametrize("form", ["nmg:2:4:1", "csr:0.7"])
+@pytest.mark.parametrize("memory", [torch.contiguous_format, torch.channels_last])
+@pytest.mark.parametrize(("kernel", "stride", "padding", "dilation"), [
+    ((3, 3), 1, 1, 1), ((1, 1), 2, 0, 1), ((7, 7), 2, 3, 1), ((3, 2), (1, 3), (0, 2), (2, 1))])
+def test_a_convolution_needs_no_columns(form, memory, kernel, stride, padding, dilation):   # CONV2D-1
+    """Whole numbers: exact, in the memory format of the image, images of a slice and with a bias."""
+    image = whole(5, 6, 19, 23).contiguous(memory_format=memory)[1:4]
+    weight, bias = sparsify(whole(8, 6, *kernel), form), whole(8)
+    with use_backend("torch"), torch.no_grad():
+        expected = nn.functional.conv2d(image, weight.to_dense(), bias, stride, padding, dilation)
+    with use_backend("c"), torch.no_grad():
+        actual = nn.functional.conv2d(image, weight, bias, stride, padding, dilation)
+
+    assert torch.equal(expected, actual)
+    assert actual.is_contiguous(memory_format=memory)
+
+
+def test_explain_names_the_convolution():
+    layer = nn.Conv2d(6, 8, 3)
+    layer.weight = nn.Parameter(sparsify(whole(8, 6, 3, 3), "nmg:2:8:2"))
+    [record] = explain(layer, whole(1, 6, 9, 9))
+
+    assert (record.operation, record.backend, record.kernel, record.kind) == ("convolution", "c", "runs", "exact")

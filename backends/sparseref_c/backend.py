@@ -21,16 +21,17 @@ from sparseref.sparsifiers.nmg import GreedyNMG
 from . import placing
 from .choosing import CGreedyNMG
 from .compiling import NotBuilt
+from .convolving import convolve
 from .library import library
 from .multiplying import activated, multiply
 from .preparing import Prepared, prepare
 
-OPERATORS = ("linear", "matmul", "gelu")
+OPERATORS = ("linear", "matmul", "conv2d", "gelu")
 DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
 class CBackend(Backend):
-    """nmg encoded, decoded and chosen; linear and matmul of one sparse array in any layout; gelu.
+    """nmg encoded, decoded and chosen; linear, matmul and conv2d of one sparse array in any layout; gelu.
 
     float16 and bfloat16 add up in float32 (BOUND-1).
     """
@@ -53,6 +54,8 @@ class CBackend(Backend):
             return None
         if sum(layout in (ARRAY, "dense") for layout in cell.layouts) != 1:
             return "the C backend multiplies one sparse matrix and one dense array"
+        if cell.operation == "conv2d" and cell.layouts[0] not in (ARRAY, "dense"):
+            return "the C backend convolves dense images"
         return None
 
     def torch_kernel(self) -> Any:
@@ -79,7 +82,7 @@ class CBackend(Backend):
         operands = tuple(decode(operand) if isinstance(operand, SparseArray) and operand.layout.name == "dense" else operand
                          for operand in operands)
         with np.errstate(over="ignore", invalid="ignore"):     # rounding to float16 may overflow, which is a result
-            return round_to(linear(*operands) if operation == "linear" else matmul(*operands), dtype)
+            return round_to(PRODUCTS[operation](*operands, **parameters), dtype)
 
 
 def gelu(a: Any, approximate: str = "none") -> Any:
@@ -115,6 +118,16 @@ def matmul(a: Any, b: Any) -> np.ndarray:
     if b.ndim == 2:
         return y.reshape(*a.shape[:-1], b.shape[1])
     return np.moveaxis(y.reshape(len(y), *b.shape[:-2], b.shape[-1]), 0, -2)               # [M, ..., N] -> [..., M, N]
+
+
+def conv2d(x: np.ndarray, w: SparseArray, bias: np.ndarray | None = None, **window: Any) -> np.ndarray:
+    """x [B, C, H, W], w [O, C*kh*kw], bias [O] or None -> [B, O, H', W'] (CONV2D-1)."""
+    weight = prepare(w)
+    image = np.asarray(x, weight.dtype)
+    return convolve(weight, image, None if bias is None else np.asarray(bias, weight.dtype), **window)
+
+
+PRODUCTS: dict[str, Any] = {"linear": linear, "matmul": matmul, "conv2d": conv2d}
 
 
 def times(a: SparseArray, b: np.ndarray) -> np.ndarray:

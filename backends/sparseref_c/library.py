@@ -54,11 +54,21 @@ class CMatrix(ctypes.Structure):
         return cls(array.ctypes.data, outer, inner)
 
 
+class CPatches(ctypes.Structure):
+    """Patches of src/runs.h."""
+
+    _fields_ = [*_pointers("image"),
+                *_integers("channels", "height", "width", "channel_stride", "row_stride", "column_stride",
+                           "kernel_height", "kernel_width", "stride_height", "stride_width", "pad_height", "pad_width",
+                           "dilation_height", "dilation_width", "out_height", "out_width")]
+
+
 class CProduct(ctypes.Structure):
     """Product of src/runs.h."""
 
     _fields_ = [("weight", ctypes.POINTER(CRuns)), ("x", CMatrix), ("y", CMatrix), ("added", CMatrix),
-                ("bias", ctypes.c_void_p), ("tokens", ctypes.c_int64), ("activation", ctypes.c_int32)]
+                ("bias", ctypes.c_void_p), ("tokens", ctypes.c_int64), ("activation", ctypes.c_int32),
+                ("patches", ctypes.POINTER(CPatches))]
 
 
 class CChoice(ctypes.Structure):

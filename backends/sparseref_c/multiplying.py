@@ -8,7 +8,7 @@ import numpy as np
 
 from sparseref import SpecError
 
-from .library import ACTIVATIONS, CMatrix, CProduct, Library, library, threads
+from .library import ACTIVATIONS, CMatrix, CPatches, CProduct, Library, library, threads
 from .preparing import Prepared
 
 DONE, NO_MEMORY = 0, 1
@@ -49,10 +49,14 @@ def _readable(what: str, array: np.ndarray, shape: tuple[int, ...], weight: Prep
 
 
 def run(weight: Prepared, x: CMatrix, y: CMatrix, bias: int | None, activation: str | None = None, added: CMatrix | None = None,
-        tokens: int = 0, at_most: int | None = None, using: Library | None = None) -> None:
-    """As `multiply`, unchecked, of memory by its address: x [tokens, K], bias [O], added [tokens, O] -> y [tokens, O]."""
+        tokens: int = 0, at_most: int | None = None, using: Library | None = None, patches: CPatches | None = None) -> None:
+    """As `multiply`, unchecked, of memory by its address: x [tokens, K], bias [O], added [tokens, O] -> y [tokens, O].
+
+    patches: the x of a convolution, instead of x.
+    """
     using = using or library()
-    product = CProduct(ctypes.pointer(weight.runs), x, y, added or CMatrix(None, 0, 0), bias, tokens, ACTIVATIONS[activation])
+    product = CProduct(ctypes.pointer(weight.runs), x, y, added or CMatrix(None, 0, 0), bias, tokens, ACTIVATIONS[activation],
+                       None if patches is None else ctypes.pointer(patches))
     status = using.functions.sparseref_linear(ctypes.byref(product), using.number, weight.dtype.itemsize, at_most or threads())
     done(status, f"a tile of {weight.shape[1]} columns")
 

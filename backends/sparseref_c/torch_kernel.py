@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import ctypes
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
 from typing import ClassVar
@@ -20,7 +21,7 @@ from sparseref.sparsifiers.nmg import GreedyNMG
 
 from . import placing
 from .backend import CBackend, not_built
-from .library import CMatrix, load
+from .library import CMatrix, CPatches, load
 from .multiplying import run
 from .preparing import Prepared, prepare
 
@@ -82,6 +83,21 @@ class CKernel(Kernel):
         added = None if added is None else added.to(out.dtype)
         run(weight, _matrix(x), _matrix(out), None if bias is None else bias.data_ptr(), activation, _matrix(added),
             tokens=x.shape[0], at_most=torch.get_num_threads())
+        return out
+
+    def convolve(self, a: TorchSparse, image: Tensor, bias: Tensor | None, kernel: Sequence[int], stride: Sequence[int],
+                 padding: Sequence[int], dilation: Sequence[int], sides: Sequence[int]) -> Tensor | None:
+        """a [O, C * k1 * k2], image [B, C, H, W], bias [O] -> [B, O, H', W'], no column kept longer than for a tile."""
+        if len(sides) != 2 or not image.numel() or not math.prod(sides):
+            return None
+        weight: Prepared = self._prepared[False].of(a, _AS_IT_IS)
+        out = image.new_empty(image.shape[0], weight.shape[0], *sides)
+        bias = None if bias is None else bias.to(out.dtype).contiguous()
+        places = math.prod(sides)
+        for one, y in zip(image, out, strict=True):
+            patches = CPatches(one.data_ptr(), *one.shape, *one.stride(), *kernel, *stride, *padding, *dilation, *sides)
+            run(weight, CMatrix(None, 0, 0), CMatrix(y.data_ptr(), 1, places), None if bias is None else bias.data_ptr(),
+                tokens=places, at_most=torch.get_num_threads(), patches=patches)
         return out
 
 

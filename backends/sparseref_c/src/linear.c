@@ -7,6 +7,7 @@
  * Where x or y has its tokens side by side already, rows are copied instead of turned.
  */
 #include "finish.h"
+#include "patches.h"
 #include "tiles.h"
 #include "transpose.h"
 
@@ -80,14 +81,17 @@ static void NAME(linear)(const Product *p, int64_t first_token, int64_t tokens, 
                          void *scratch)
 {
     const Runs *w = p->weight;
-    if (tokens == 1) {
+    if (tokens == 1 && !p->patches) {
         linear_of_one(p, first_token, first_group, groups, scratch);
         return;
     }
     int V = vectors_for(tokens);
     int width = V * LANES;
     REAL *x_tile = scratch, *y_tile = x_tile + w->columns * width;
-    pack_x(&p->x, w->columns, first_token, tokens, width, x_tile);
+    if (p->patches)
+        pack_patches(p->patches, first_token, tokens, width, x_tile);
+    else
+        pack_x(&p->x, w->columns, first_token, tokens, width, x_tile);
     for (int64_t group = first_group; group < first_group + groups; group++) {
         int64_t first_row = group * w->group_rows;
         int64_t rows = w->rows - first_row < w->group_rows ? w->rows - first_row : w->group_rows;

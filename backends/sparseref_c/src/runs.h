@@ -47,6 +47,16 @@ typedef struct {
     int64_t outer, inner;
 } Matrix;
 
+/* What lies under the kernel of a convolution, as x: token t is place t of out_height x out_width, column k = (channel, i, j) of
+ * channels x kernel_height x kernel_width.  Beside the image is 0.  Strides of the image are counted in elements. */
+typedef struct {
+    const void *image;
+    int64_t channels, height, width;
+    int64_t channel_stride, row_stride, column_stride;
+    int64_t kernel_height, kernel_width, stride_height, stride_width, pad_height, pad_width, dilation_height, dilation_width;
+    int64_t out_height, out_width;
+} Patches;
+
 enum { NO_ACTIVATION, RELU, GELU, GELU_TANH };
 
 /* y [T, O] = activation(x [T, K] W^T + bias [O]) + added [T, O]; bias and added may be null. */
@@ -56,6 +66,7 @@ typedef struct {
     const void *bias;
     int64_t tokens;
     int32_t activation;
+    const Patches *patches;        /* instead of x, or null */
 } Product;
 
 #endif

@@ -95,6 +95,19 @@ static int64_t width_for(const Product *p, const Kernels *kernels, int threads)
     return best;
 }
 
+/* Positive sides and steps, and as many places and columns as the product says. */
+static int fit(const Patches *patches, const Product *p)
+{
+    const int64_t positive[] = {patches->channels, patches->height, patches->width, patches->kernel_height, patches->kernel_width,
+                                patches->stride_height, patches->stride_width, patches->dilation_height, patches->dilation_width,
+                                patches->out_height, patches->out_width};
+    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
+        if (positive[i] < 1)
+            return 0;
+    return patches->pad_height >= 0 && patches->pad_width >= 0 && patches->out_height * patches->out_width == p->tokens
+           && patches->channels * patches->kernel_height * patches->kernel_width == p->weight->columns;
+}
+
 static void one_task(void *what, int64_t index)
 {
     Work *work = what;
@@ -114,7 +127,7 @@ int sparseref_linear(const Product *p, int set, int real_bytes, int threads)
     if (!sparseref_set_runs_here(set))
         return SPARSEREF_NO_SUCH_SET;
     if ((real_bytes != 4 && real_bytes != 8) || p->tokens < 0 || threads < 1 || p->activation < NO_ACTIVATION
-        || p->activation > GELU_TANH)
+        || p->activation > GELU_TANH || (p->tokens && p->patches && !fit(p->patches, p)))
         return SPARSEREF_BAD_ARGUMENT;
     if (p->tokens == 0 || p->weight->groups == 0)
         return SPARSEREF_DONE;

@@ -48,6 +48,11 @@ def convolution(func: Any, args: Any, kwargs: Any) -> Any:
         if why_own is not None:                                # torch's own convolution needs no columns
             trace.note("convolution", layouts_of((x, w)), "dense", "decoded", reason=why_own, cost_bits=bits_of(w))
             return func(image, kept(w), dense(bias), *args[3:])
+        kernel, reason = kernels.choose(w.sparse, image, False)
+        whole = kernel.convolve(w.sparse, image, dense(bias), w.shape[2:], stride, padding, dilation, sides)
+        if whole is not None:
+            trace.note("convolution", layouts_of((x, w)), "exact", kernel.name, kernel.backend, reason)
+            return whole.contiguous(memory_format=suggest_memory_format(image))
         at_once = max(1, COLUMN_ENTRIES // max(math.prod(w.shape[1:]) * math.prod(sides), 1))
     out = [_convolved(func, part, w, dense(bias), (stride, padding, dilation), sides)
            for part in image.split(max(at_once, 1))]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from functools import cache
@@ -44,6 +44,11 @@ class Kernel(ABC):
     def place(self, sparsifier: Sparsifier, layout: Layout, given: Tensor | TorchSparse,
               scores: Tensor | None) -> TorchSparse | None:
         """A matrix, scores [R, C] or None for its magnitudes -> what torch would make of it, to the bit; None: torch is to."""
+        return None
+
+    def convolve(self, a: TorchSparse, image: Tensor, bias: Tensor | None, kernel: Sequence[int], stride: Sequence[int],
+                 padding: Sequence[int], dilation: Sequence[int], sides: Sequence[int]) -> Tensor | None:
+        """a [O, C * k1 * k2 ..], image [B, C, *S], bias [O] or None -> [B, O, *sides]; None: by columns and `run`."""
         return None
 
 

@@ -1,0 +1,34 @@
+"""conv2d in C: what lies under the kernel is brought side by side tile by tile (src/patches.h), never as a whole."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+
+from sparseref.operators.conv2d import both
+
+from .library import CMatrix, CPatches
+from .multiplying import run
+from .preparing import Prepared
+
+
+def convolve(weight: Prepared, image: np.ndarray, bias: np.ndarray | None = None, *, kernel: Any, stride: Any = 1,
+             padding: Any = 0, dilation: Any = 1) -> np.ndarray:
+    """image [B, C, H, W], weight [O, C*kh*kw], bias [O] or None, all in the weight's dtype and checked -> [B, O, H', W']."""
+    kernel, stride, padding, dilation = (both("CONV2D-2", "side", given, 0) for given in (kernel, stride, padding, dilation))
+    image = np.ascontiguousarray(image)
+    bias = None if bias is None else np.ascontiguousarray(bias)
+    sides = [(side + 2 * p - d * (k - 1) - 1) // s + 1
+             for side, k, s, p, d in zip(image.shape[2:], kernel, stride, padding, dilation, strict=True)]
+    out = np.empty((image.shape[0], weight.shape[0], *sides), weight.dtype)
+    strides = [step // image.itemsize for step in image.strides[1:]]
+    if not image.shape[1]:                                     # no channels: the sums of nothing
+        out[:] = 0 if bias is None else bias[:, None, None]
+        return out
+    for one, y in zip(image, out, strict=True):
+        patches = CPatches(one.ctypes.data, *one.shape, *strides, *kernel, *stride, *padding, *dilation, *sides)
+        run(weight, CMatrix(None, 0, 0), CMatrix(y.ctypes.data, 1, math.prod(sides)),
+            None if bias is None else bias.ctypes.data, tokens=math.prod(sides), patches=patches)
+    return out

@@ -1,0 +1,61 @@
+/* From an image to an x tile: im2col, a tile at a time.
+ *
+ *   places of the tile      row 3: 5 6 7   row 4: 0 1 2 3 ...      a stretch for each row of places that the tile touches
+ *   entry (i, j)            of every stretch the part that lies on the image is copied, from each channel; the rest is 0
+ */
+#ifndef SPARSEREF_PATCHES_H
+#define SPARSEREF_PATCHES_H
+
+#include "runs.h"
+#include "vectors.h"
+
+enum { MOST_PLACES_OF_TILE = MOST_VECTORS * 16 };
+
+typedef struct {
+    int64_t to, count, from;       /* places in the tile; where in a channel they begin */
+} Stretch;
+
+/* Stretches of the tile's places, from `first` on, whose entry (i, j) lies on the image; -> how many. */
+static int stretches(const Patches *p, int64_t first, int64_t tokens, int64_t i, int64_t j, Stretch *found)
+{
+    int count = 0;
+    for (int64_t t = 0, next; t < tokens; t = next) {
+        int64_t row = (first + t) / p->out_width, begin = (first + t) % p->out_width;
+        int64_t end = p->out_width - begin < tokens - t ? p->out_width : begin + tokens - t;
+        next = t + end - begin;
+        int64_t y = row * p->stride_height + i * p->dilation_height - p->pad_height;
+        int64_t shift = j * p->dilation_width - p->pad_width;          /* x = place * stride + shift has to be 0 .. width - 1 */
+        int64_t lowest = shift < 0 ? (-shift + p->stride_width - 1) / p->stride_width : 0;
+        int64_t beyond = p->width > shift ? (p->width - shift + p->stride_width - 1) / p->stride_width : 0;
+        int64_t from = begin > lowest ? begin : lowest, to = end < beyond ? end : beyond;
+        if (y >= 0 && y < p->height && from < to)
+            found[count++] = (Stretch){t + from - begin, to - from,
+                                       y * p->row_stride + (from * p->stride_width + shift) * p->column_stride};
+    }
+    return count;
+}
+
+static void pack_patches(const Patches *p, int64_t first, int64_t tokens, int width, REAL *tile)
+{
+    int64_t entries = p->kernel_height * p->kernel_width, step = p->stride_width * p->column_stride;
+    Stretch of_entry[MOST_PLACES_OF_TILE];
+    for (int64_t entry = 0; entry < entries; entry++) {
+        int count = stretches(p, first, tokens, entry / p->kernel_width, entry % p->kernel_width, of_entry);
+        for (int64_t channel = 0; channel < p->channels; channel++) {
+            const REAL *from = (const REAL *)p->image + channel * p->channel_stride;
+            REAL *to = tile + (channel * entries + entry) * width;
+            for (int t = 0; t < width; t += LANES)
+                store(to + t, (vec){0});
+            for (const Stretch *s = of_entry; s < of_entry + count; s++) {
+                const REAL *source = from + s->from;
+                int64_t t = 0;
+                for (; step == 1 && t + LANES <= s->count; t += LANES)
+                    store(to + s->to + t, load(source + t));
+                for (; t < s->count; t++)
+                    to[s->to + t] = source[t * step];
+            }
+        }
+    }
+}
+
+#endif
