@@ -13,6 +13,8 @@ from sparseref_c import compiling
 
 CHECKS = Path(__file__).parent / "c_build_checks.py"
 MUTANTS = tomllib.loads((Path(__file__).parent / "c_mutants.toml").read_text())["mutant"]
+TIMEOUT = 180
+"""Seconds; a mutant that hangs is found, too."""
 try:
     COMPILER = compiling.find_compiler()
 except compiling.NotBuilt as reason:
@@ -20,9 +22,12 @@ except compiling.NotBuilt as reason:
 pytestmark = pytest.mark.slow
 
 
-def checked(sources, *options, **environment):
-    return subprocess.run([sys.executable, CHECKS, sources, *options], env={**os.environ, **environment}, text=True,
-                          capture_output=True, timeout=120, check=False)
+SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
+
+
+def checked(sources, *options, script=CHECKS, **environment):
+    return subprocess.run([sys.executable, script, sources, *options], env={**os.environ, **environment}, text=True,
+                          capture_output=True, timeout=TIMEOUT, check=False)
 
 
 def test_the_library_as_it_is_passes():
@@ -55,13 +60,24 @@ def runtime(name):
     return found.strip() if Path(found.strip()).is_absolute() else None
 
 
-@pytest.mark.skipif(runtime("libasan.so") is None, reason="this compiler has no libasan.so")
+sanitizers = pytest.mark.skipif(runtime("libasan.so") is None, reason="this compiler has no libasan.so")
+PRELOADED = {"LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libubsan.so')}", "ASAN_OPTIONS": "detect_leaks=0"}
+
+
+@sanitizers
 def test_sanitizers_find_nothing():
     """AddressSanitizer and UndefinedBehaviorSanitizer, on every product of the kit: no access outside what was given."""
-    done = checked(compiling.SOURCES, "-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1",
-                   LD_PRELOAD=f"{runtime('libasan.so')} {runtime('libubsan.so')}", ASAN_OPTIONS="detect_leaks=0")
+    done = checked(compiling.SOURCES, *SANITIZED, **PRELOADED)
 
     assert (done.returncode, done.stdout) == (0, "all is right\n"), done.stderr[-3000:]
+
+
+@sanitizers
+def test_a_descriptor_that_lies_is_refused_or_harmless():
+    """3,000 weights whose arrays were changed at random."""
+    done = checked("3000", *SANITIZED, script=CHECKS.with_name("c_fuzz.py"), **PRELOADED)
+
+    assert done.returncode == 0, done.stderr[-3000:]
 
 
 CROSS, EMULATOR = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")

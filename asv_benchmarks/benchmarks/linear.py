@@ -15,6 +15,7 @@ from sparseref.registry import get_operator, parse_layout
 from sparseref.sparsifiers.scores import magnitude
 
 FORMATS = ["nmg:1:10:16", "nmg:2:20:4", "nmg:2:8:8", "nmg:2:4:8"]
+PARAMS = [["768x768", "3072x768", "768x3072"], FORMATS, [1, 8, 128, 1024]]
 ROUNDS = 9
 
 
@@ -22,7 +23,7 @@ class Linear:
     """One thread, float32, bias included; the ratio is taken in turns, so that what disturbs one side disturbs both."""
 
     version = "1"
-    params = [["768x768", "3072x768", "768x3072"], FORMATS, [1, 8, 128, 1024]]
+    params = PARAMS
     param_names = ("weight", "format", "tokens")
     timeout = 120
 

@@ -40,6 +40,12 @@ class CRuns(ctypes.Structure):
                 *_pointers("segment_of", "segments", "runs", "column", "value")]
 
 
+class CSizes(ctypes.Structure):
+    """Sizes of src/sparseref.h."""
+
+    _fields_ = _integers("groups", "segments", "runs", "columns", "values")
+
+
 class CMatrix(ctypes.Structure):
     """Matrix of src/runs.h."""
 
@@ -111,6 +117,7 @@ def load(path: Path | None = None) -> Any:
     except OSError as error:
         raise NotBuilt(f"{path} cannot be loaded ({error}): delete it, and it is built anew") from error
     functions.sparseref_set_name.restype = ctypes.c_char_p
+    functions.sparseref_check.argtypes = [ctypes.POINTER(CRuns), ctypes.POINTER(CSizes)]
     functions.sparseref_linear.argtypes = [ctypes.POINTER(CProduct), ctypes.c_int, ctypes.c_int, ctypes.c_int]
     functions.sparseref_activate.argtypes = [ctypes.c_void_p, ctypes.c_int64, *[ctypes.c_int] * 4]
     functions.sparseref_borrow_threads.argtypes = [ctypes.c_void_p]

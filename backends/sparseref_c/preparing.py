@@ -16,7 +16,7 @@ import numpy as np
 from sparseref import NMG, SparseArray
 from sparseref.layouts.patterns import pattern_places
 
-from .library import RUN, SEGMENT, CRuns
+from .library import RUN, SEGMENT, CRuns, CSizes, load
 
 GROUP_ROWS = 128
 """At least; sums of so many rows and a tile of tokens lie in the second-level cache."""
@@ -143,8 +143,9 @@ def _prepared(shape: tuple[int, ...], group_rows: int, segment_of: Any, segments
     arrays = (np.asarray(segment_of, np.int64), segments, runs, column.astype(np.uint32), value.astype(real))
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
     rows, columns = (int(side) for side in shape)
-    return Prepared((rows, columns), np.dtype(real), CRuns(rows, columns, group_rows, len(segment_of) - 1, widest, *pointers),
-                    arrays)
+    found = CRuns(rows, columns, group_rows, len(segment_of) - 1, widest, *pointers)
+    assert not load().sparseref_check(found, CSizes(*(array.size for array in arrays)))    # of a valid array
+    return Prepared((rows, columns), np.dtype(real), found, arrays)
 
 
 def _real(dtype: np.dtype[Any]) -> Any:

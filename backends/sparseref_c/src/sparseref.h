@@ -13,6 +13,16 @@ EXPORT int sparseref_sets(void);
 EXPORT const char *sparseref_set_name(int set);
 EXPORT int sparseref_set_runs_here(int set);
 
+/* How many elements the arrays of a weight have. */
+typedef struct {
+    int64_t groups, segments, runs, columns, values;       /* groups: of segment_of, one more than the weight has */
+} Sizes;
+
+enum { MOST_SIDE = 1 << 30 };
+
+/* Asked once for a weight: whether all that its arrays name lies within them.  No product looks again. */
+EXPORT int sparseref_check(const Runs *w, const Sizes *sizes);
+
 /* real_bytes: 4 float, 8 double; of weight, x, bias, added and y alike.  The result does not depend on `threads`. */
 EXPORT int sparseref_linear(const Product *p, int set, int real_bytes, int threads);
 

@@ -1,0 +1,46 @@
+/* A prepared weight is looked through once, so that no product of it can leave the memory that it names. */
+#include "sparseref.h"
+
+/* first .. first + count - 1 lie within 0 .. size - 1, whatever overflows. */
+static int within(uint64_t first, uint64_t count, int64_t size)
+{
+    return size >= 0 && first <= (uint64_t)size && count <= (uint64_t)size - first;
+}
+
+static int good_segment(const Runs *w, const Sizes *sizes, const Segment *s)
+{
+    if (s->n < 1 || s->n > MOST_ROWS || (int64_t)s->n > w->widest_run || !within(s->first_run, s->runs, sizes->runs)
+        || !within(s->first_column, 0, sizes->columns) || !within(s->first_value, 0, sizes->values))
+        return 0;
+    uint64_t column = s->first_column, value = s->first_value;
+    for (const Run *run = w->runs + s->first_run, *end = run + s->runs; run < end; run++) {
+        if (!within(column, run->count, sizes->columns) || !within(value, (uint64_t)run->count * s->n, sizes->values))
+            return 0;
+        for (uint32_t i = 0; i < s->n; i++)
+            if ((int64_t)run->row[i] >= w->group_rows)
+                return 0;
+        for (uint64_t end_column = column + run->count; column < end_column; column++)
+            if ((int64_t)w->column[column] >= w->columns)
+                return 0;
+        value += (uint64_t)run->count * s->n;
+    }
+    return 1;
+}
+
+int sparseref_check(const Runs *w, const Sizes *sizes)
+{
+    if (w->rows < 0 || w->columns < 0 || w->rows > MOST_SIDE || w->columns > MOST_SIDE || w->group_rows < 1 || w->groups < 0
+        || w->group_rows > MOST_SIDE || w->groups != (w->rows + w->group_rows - 1) / w->group_rows || w->widest_run < 1
+        || w->widest_run > MOST_ROWS || sizes->groups != w->groups + 1)
+        return SPARSEREF_BAD_ARGUMENT;
+    if (w->segment_of[0] < 0)
+        return SPARSEREF_BAD_ARGUMENT;
+    for (int64_t group = 0; group < w->groups; group++) {
+        if (w->segment_of[group + 1] < w->segment_of[group] || w->segment_of[group + 1] > sizes->segments)
+            return SPARSEREF_BAD_ARGUMENT;
+        for (int64_t s = w->segment_of[group]; s < w->segment_of[group + 1]; s++)
+            if (!good_segment(w, sizes, w->segments + s))
+                return SPARSEREF_BAD_ARGUMENT;
+    }
+    return SPARSEREF_DONE;
+}
