@@ -90,7 +90,13 @@ def measured(rows: int, columns: int, tokens: int, formats: list[str], threads: 
 
 
 def caller(weight: Any, x: np.ndarray, y: np.ndarray, bias: np.ndarray, threads: int) -> Callable[[], None]:
-    return lambda: run(weight, CMatrix.of(x), CMatrix.of(y), bias.ctypes.data, tokens=len(x), at_most=threads)
+    source, result, first_bias = CMatrix.of(x), CMatrix.of(y), bias.ctypes.data
+
+    def call() -> None:
+        run(weight, source, result, first_bias, tokens=len(x), at_most=threads)
+
+    call.memory = x, y, bias                                   # type: ignore[attr-defined]  # lives as long as the addresses do
+    return call
 
 
 def seconds(call: Callable[[], Any], times: int) -> float:

@@ -105,12 +105,13 @@ ALWAYS_INLINE void multiply_runs_by_one(const Run *run, const uint32_t *restrict
 
 ALWAYS_INLINE void multiply_segment_by_one(const Runs *w, const Segment *segment, const REAL *x, REAL *y, const int N)
 {
+    const int R = N == 1 ? IN_A_ROW : 2;                   /* more would not leave registers for their addresses */
     const uint32_t *column = w->column + segment->first_column;
     const REAL *value = (const REAL *)w->value + segment->first_value;
     for (const Run *run = w->runs + segment->first_run, *end = run + segment->runs; run < end;) {
-        if (end - run >= IN_A_ROW && go_together(run, N, IN_A_ROW)) {
-            multiply_runs_by_one(run, column, value, x, y, N, IN_A_ROW);
-            column += IN_A_ROW * run->count, value += IN_A_ROW * run->count * N, run += IN_A_ROW;
+        if (end - run >= R && go_together(run, N, R)) {
+            multiply_runs_by_one(run, column, value, x, y, N, R);
+            column += R * run->count, value += R * run->count * N, run += R;
         } else {
             multiply_runs_by_one(run, column, value, x, y, N, 1);
             column += run->count, value += run->count * N, run++;
