@@ -10,7 +10,7 @@ import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from time import perf_counter, sleep
 from typing import Annotated, Any
 
 import numpy as np
@@ -33,6 +33,9 @@ SHAPES = ("768x768", "3072x768", "768x3072")
 FORMATS = ("nmg:1:10:16", "nmg:2:20:4", "nmg:1:8:16", "nmg:2:16:4", "nmg:1:4:16", "nmg:2:8:8", "nmg:2:4:8", "nmg:3:6:4")
 SAMPLE = 0.02
 """Seconds that one sample takes at least: so many calls in a row."""
+
+REST = 0.05
+"""Seconds before each sample: threads of OpenMP and OpenBLAS wait busily for so long, in the way of the next contender."""
 
 
 def main(shape: Annotated[list[str], typer.Option(help="Rows and columns of the weight.")] = list(SHAPES),  # noqa: B006 - typer's way
@@ -83,6 +86,8 @@ def measured(rows: int, columns: int, tokens: int, formats: list[str], threads: 
     peaks = []
     for _ in range(rounds):
         for name, call in contenders.items():
+            sleep(REST)
+            call()
             samples[name].append(seconds(call, repeats[name]))
         peaks.append(peak(threads))
     return {"rows": rows, "columns": columns, "tokens": tokens, "operations": operations, "seconds": samples,

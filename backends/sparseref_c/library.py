@@ -81,7 +81,8 @@ class CChoice(ctypes.Structure):
     """Choice of src/sparseref.h."""
 
     _fields_ = [*_pointers("scores"),
-                *_integers("block_rows", "block_stride", "row_stride", "n", "m", "patterns", "g", "fibres"),
+                *_integers("block_rows", "block_stride", "row_stride", "n", "m", "patterns", "g", "fibres",
+                           "real_fibres"),
                 *_pointers("places", "owner")]
 
 

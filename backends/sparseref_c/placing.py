@@ -37,10 +37,10 @@ def sparsify(dense: np.ndarray, layout: NMG, scores: np.ndarray) -> SparseArray:
     tail = dense.shape[layout.sparse_axis] % layout.m
     owners = []
     for chunk in _chunks(dense.shape, layout):
-        owner = choose(ranked, layout.n, chunk.first, chunk.g)                             # [B, RB, C*g]
+        owner = choose(ranked, layout.n, chunk, dense.shape[layout.group_axis])            # [B, RB, C*g]
         if tail:                                               # of rows that are not there nothing is kept
-            kept = pattern_masks(layout.n, layout.m)[owner[:, -1], :tail].transpose(0, 2, 1)
-            owner[:, -1:] = _owners_of_tail(layout, chunk, kept)
+            real = owner[:, -1, :dense.shape[layout.group_axis] - chunk.first]
+            owner[:, -1:] = _owners_of_tail(layout, chunk, pattern_masks(layout.n, layout.m)[real, :tail].transpose(0, 2, 1))
         owners.append(owner)
     found = _placed(dense, layout, owners)
     assert found is not None, "every pattern has g fibres"

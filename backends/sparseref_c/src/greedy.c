@@ -87,21 +87,34 @@ static int32_t take(const Matching *m, int64_t pattern, int32_t fibre)
     return given_up;
 }
 
-/* What each fibre keeps under each pattern, summed place by place; NaN counts as infinite (SPF-3). */
-static void add_up(const Choice *c, const double *block, int64_t padded, double *score)
+/* What fibres first .. last - 1 keep under each pattern, summed place by place; NaN counts as infinite (SPF-3).  -> the least. */
+ALWAYS_INLINE double add_up_n(const Choice *c, const double *block, int64_t first, int64_t last, int64_t padded, double *score,
+                              const int64_t n)
 {
-    double own[MOST_PLACES];
-    for (int64_t f = 0; f < c->fibres; f++, score += padded) {
+    double own[MOST_PLACES], least = INFINITY;
+    for (int64_t f = first; f < last; f++) {
+        double *sums = score + f * padded;
         for (int64_t i = 0; i < c->m; i++)
             own[i] = block[i * c->row_stride + f];
         for (int64_t p = 0; p < c->patterns; p++) {
             double sum = 0;
-            for (int64_t j = 0; j < c->n; j++)
-                sum += own[c->places[p * c->n + j]];
-            score[p] = isnan(sum) ? INFINITY : sum;
+            for (int64_t j = 0; j < n; j++)
+                sum += own[c->places[p * n + j]];
+            sums[p] = isnan(sum) ? INFINITY : sum;
+            least = sums[p] < least ? sums[p] : least;
         }
         for (int64_t p = c->patterns; p < padded; p++)
-            score[p] = NAN;
+            sums[p] = NAN;
+    }
+    return least;
+}
+
+static double add_up(const Choice *c, const double *block, int64_t first, int64_t last, int64_t padded, double *score)
+{
+    switch (c->n) {
+    case 1: return add_up_n(c, block, first, last, padded, score, 1);
+    case 2: return add_up_n(c, block, first, last, padded, score, 2);
+    default: return add_up_n(c, block, first, last, padded, score, c->n);
     }
 }
 
@@ -126,9 +139,15 @@ static void NAME(choose_patterns)(const Choice *c, int64_t block_row, void *scra
     for (int64_t p = 0; p < padded; p++)
         m.worst[p] = -INFINITY, m.worst_fibre[p] = INFINITY;
     memset(m.count, 0, (size_t)C * sizeof *m.count);
-    add_up(c, c->scores + block_row * c->block_stride, padded, m.score);
+    const double *block = c->scores + block_row * c->block_stride;
     int32_t *owner = c->owner + block_row * F;
-    for (int64_t f = 0; f < F; f++)
+    int64_t asking_fibres = c->real_fibres;
+    memset(owner, 0, (size_t)F * sizeof *owner);
+    if (add_up(c, block, 0, c->real_fibres, padded, m.score) < 0) {    /* filling has 0 (NMGS-S4) and would be preferred */
+        add_up(c, block, c->real_fibres, F, padded, m.score);
+        asking_fibres = F;
+    }
+    for (int64_t f = 0; f < asking_fibres; f++)
         for (int32_t asking = (int32_t)f; asking >= 0;) {
             int64_t p = best_that_takes(&m, asking);
             owner[asking] = (int32_t)p;

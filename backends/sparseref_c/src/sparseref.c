@@ -190,7 +190,7 @@ int sparseref_nmg_choose(const Choice *c, int set, int threads)
 {
     if (!sparseref_set_runs_here(set))
         return SPARSEREF_NO_SUCH_SET;
-    if (c->patterns < 1 || c->fibres != c->patterns * c->g || c->n < 1 || c->m > MOST_PLACES || c->block_rows < 0 || threads < 1)
+    if (c->patterns < 1 || c->fibres != c->patterns * c->g || c->real_fibres < 0 || c->real_fibres > c->fibres || c->n < 1 || c->m > MOST_PLACES || c->block_rows < 0 || threads < 1)
         return SPARSEREF_BAD_ARGUMENT;
     Choosing work = {.choice = c, .kernels = sets[set].of_double};
     run_tasks(threads, c->block_rows, one_block_row, &work);

@@ -44,6 +44,7 @@ typedef struct {
     const double *scores;          /* of block row i, row r, fibre f: scores[i * block_stride + r * row_stride + f] */
     int64_t block_rows, block_stride, row_stride;
     int64_t n, m, patterns, g, fibres;
+    int64_t real_fibres;           /* of the chunk in the array; the others are filling, and what they own says nothing */
     const uint8_t *places;         /* [C][n], rising */
     int32_t *owner;                /* [block_rows][fibres], the result */
 } Choice;
