@@ -34,7 +34,7 @@ FORMATS = ("nmg:1:10:16", "nmg:2:20:4", "nmg:1:8:16", "nmg:2:16:4", "nmg:1:4:16"
 SAMPLE = 0.02
 """Seconds that one sample takes at least: so many calls in a row."""
 
-REST = 0.05
+REST = 0.2
 """Seconds before each sample: threads of OpenMP and OpenBLAS wait busily for so long, in the way of the next contender."""
 
 
@@ -70,9 +70,8 @@ def measured(rows: int, columns: int, tokens: int, formats: list[str], threads: 
     rng = np.random.default_rng(0)
     w, x, bias = (rng.standard_normal(side).astype(np.float32) for side in ((rows, columns), (tokens, columns), rows))
     dense = [torch.from_numpy(array) for array in (x, w, bias)]
-    contenders: dict[str, Callable[[], Any]] = {"torch": lambda: torch.nn.functional.linear(*dense),
-                                                "numpy": lambda: x @ w.T + bias}
-    operations = dict.fromkeys(contenders, 2 * tokens * w.size)
+    contenders: dict[str, Callable[[], Any]] = {"torch": lambda: torch.nn.functional.linear(*dense)}
+    operations = dict.fromkeys(("torch", "numpy"), 2 * tokens * w.size)
     for text in formats:
         a = placing.sparsify(w, parse_layout(text), magnitude(w))  # type: ignore[arg-type]  # an nmg layout
         weight, y = prepare(a), np.empty((tokens, rows), np.float32)
@@ -81,6 +80,7 @@ def measured(rows: int, columns: int, tokens: int, formats: list[str], threads: 
             raise AssertionError(f"{text}: the product is wrong, so there is nothing to time")
         operations[text] = 2 * tokens * int(a.pattern.sum())
         contenders[text] = caller(weight, x, y, bias, threads)
+    contenders["numpy"] = lambda: x @ w.T + bias               # last, as its threads wait longest
     repeats = {name: max(1, round(SAMPLE / seconds(call, 2))) for name, call in contenders.items()}
     samples: dict[str, list[float]] = {name: [] for name in contenders}
     peaks = []
