@@ -89,6 +89,7 @@ def measured(rows: int, columns: int, tokens: int, formats: list[str], threads: 
             sleep(REST)
             call()
             samples[name].append(seconds(call, repeats[name]))
+        sleep(REST)
         peaks.append(peak(threads))
     return {"rows": rows, "columns": columns, "tokens": tokens, "operations": operations, "seconds": samples,
             "peak": max(peaks)}
