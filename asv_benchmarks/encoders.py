@@ -24,13 +24,14 @@ from sparseref_torch import SparseTensor, SparsityBuilder
 from torch import Tensor, nn
 from transformers import BertConfig, BertModel
 
-FORMATS = ("nmg:1:10:16", "nmg:2:20:4", "nmg:1:8:16", "nmg:2:8:8")
+FORMATS = ["nmg:1:10:16", "nmg:2:20:4", "nmg:1:8:16", "nmg:2:8:8"]
+BATCHES = [1, 8]
 TOLERANCE = 1e-4
 """Of outputs that are normalized to about 1, after twelve layers in float32."""
 
 
-def main(format: Annotated[list[str], typer.Option(help="Formats of the encoder's Linears.")] = list(FORMATS),  # noqa: A002, B006
-         batch: Annotated[list[int], typer.Option(help="Sequences at once.")] = [1, 8],  # noqa: B006
+def main(formats: Annotated[list[str], typer.Option("--format", help="Formats of the encoder's Linears.")] = FORMATS,
+         batch: Annotated[list[int], typer.Option(help="Sequences at once.")] = BATCHES,
          length: Annotated[int, typer.Option(help="Tokens of a sequence.", min=1)] = 128,
          layers: Annotated[int, typer.Option(help="Of the encoder.", min=1)] = 12,
          threads: Annotated[int, typer.Option(min=1)] = 2, rounds: Annotated[int, typer.Option(min=3)] = 9,
@@ -45,8 +46,8 @@ def main(format: Annotated[list[str], typer.Option(help="Formats of the encoder'
     models: dict[str, Callable[[Tensor], Any]] = {"dense, torch": dense}
     references: dict[str, nn.Module] = {}
     with Progress(transient=True) as progress:
-        task = progress.add_task("sparsifying", total=len(format))
-        for text in format:
+        task = progress.add_task("sparsifying", total=len(formats))
+        for text in formats:
             builder = SparsityBuilder().set_weight("encoder.*.weight", module=nn.Linear, format=text)
             sparse = builder.get_sparse_model(dense).eval()
             models[text], references[text] = sparse, masked(dense, sparse)

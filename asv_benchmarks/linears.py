@@ -29,8 +29,9 @@ from sparseref.bounds import error_ratio, expected_forward
 from sparseref.registry import get_operator, parse_layout
 from sparseref.sparsifiers.scores import magnitude
 
-SHAPES = ("768x768", "3072x768", "768x3072")
-FORMATS = ("nmg:1:10:16", "nmg:2:20:4", "nmg:1:8:16", "nmg:2:16:4", "nmg:1:4:16", "nmg:2:8:8", "nmg:2:4:8", "nmg:3:6:4")
+SHAPES = ["768x768", "3072x768", "768x3072"]
+FORMATS = ["nmg:1:10:16", "nmg:2:20:4", "nmg:1:8:16", "nmg:2:16:4", "nmg:1:4:16", "nmg:2:8:8", "nmg:2:4:8", "nmg:3:6:4"]
+TOKENS = [128, 1024]
 SAMPLE = 0.02
 """Seconds that one sample takes at least: so many calls in a row."""
 
@@ -38,9 +39,9 @@ REST = 0.2
 """Seconds before each sample: threads of OpenMP and OpenBLAS wait busily for so long, in the way of the next contender."""
 
 
-def main(shape: Annotated[list[str], typer.Option(help="Rows and columns of the weight.")] = list(SHAPES),  # noqa: B006 - typer's way
-         format: Annotated[list[str], typer.Option(help="Formats of the weight.")] = list(FORMATS),  # noqa: A002, B006
-         tokens: Annotated[list[int], typer.Option(help="Rows of x.")] = [128, 1024],  # noqa: B006
+def main(shape: Annotated[list[str], typer.Option(help="Rows and columns of the weight.")] = SHAPES,
+         formats: Annotated[list[str], typer.Option("--format", help="Formats of the weight.")] = FORMATS,
+         tokens: Annotated[list[int], typer.Option(help="Rows of x.")] = TOKENS,
          threads: Annotated[int, typer.Option(help="Of both sides.", min=1)] = 1,
          rounds: Annotated[int, typer.Option(help="Samples of each contender.", min=3)] = 7,
          json_file: Annotated[Path | None, typer.Option("--json", help="Write all samples there.")] = None) -> None:
@@ -48,7 +49,7 @@ def main(shape: Annotated[list[str], typer.Option(help="Rows and columns of the 
     nonzeros reach. The instruction set is SPARSEREF_C_ISA's, else the best."""
     torch.set_num_threads(threads)
     borrow_threads()
-    table = Table("weight", "tokens", "torch ms (of peak)", "numpy", *(text.removeprefix("nmg:") for text in format),
+    table = Table("weight", "tokens", "torch ms (of peak)", "numpy", *(text.removeprefix("nmg:") for text in formats),
                   title=f"sparseref_c {library().name}, {threads} threads, of {rounds} rounds the medians")
     found: list[dict[str, Any]] = []
     with Progress(transient=True) as progress:
@@ -56,9 +57,9 @@ def main(shape: Annotated[list[str], typer.Option(help="Rows and columns of the 
         for text in shape:
             rows, columns = (int(side) for side in text.split("x"))
             for count in tokens:
-                one = measured(rows, columns, count, format, threads, rounds)
+                one = measured(rows, columns, count, formats, threads, rounds)
                 found.append(one)
-                table.add_row(text, str(count), *cells(one, format))
+                table.add_row(text, str(count), *cells(one, formats))
                 progress.advance(task)
     Console().print(table)
     if json_file is not None:
@@ -73,7 +74,8 @@ def measured(rows: int, columns: int, tokens: int, formats: list[str], threads: 
     contenders: dict[str, Callable[[], Any]] = {"torch": lambda: torch.nn.functional.linear(*dense)}
     operations = dict.fromkeys(("torch", "numpy"), 2 * tokens * w.size)
     for text in formats:
-        a = placing.sparsify(w, parse_layout(text), magnitude(w))  # type: ignore[arg-type]  # an nmg layout
+        layout: Any = parse_layout(text)
+        a = placing.sparsify(w, layout, magnitude(w))
         weight, y = prepare(a), np.empty((tokens, rows), np.float32)
         expected, _ = expected_forward(get_operator("linear"), (x, a, bias), {}, "float32")
         if error_ratio(multiply(weight, x, bias), expected).max() > 1:
@@ -96,12 +98,13 @@ def measured(rows: int, columns: int, tokens: int, formats: list[str], threads: 
 
 
 def caller(weight: Any, x: np.ndarray, y: np.ndarray, bias: np.ndarray, threads: int) -> Callable[[], None]:
-    source, result, first_bias = CMatrix.of(x), CMatrix.of(y), bias.ctypes.data
+    """A call without the checks of `multiply`; it keeps the arrays whose addresses it names."""
+    kept = ((x, CMatrix.of(x)), (y, CMatrix.of(y)), (bias, bias.ctypes.data))
 
     def call() -> None:
+        (_, source), (_, result), (_, first_bias) = kept
         run(weight, source, result, first_bias, tokens=len(x), at_most=threads)
 
-    call.memory = x, y, bias                                   # type: ignore[attr-defined]  # lives as long as the addresses do
     return call
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -23,12 +24,23 @@ def convolve(weight: Prepared, image: np.ndarray, bias: np.ndarray | None = None
     sides = [(side + 2 * p - d * (k - 1) - 1) // s + 1
              for side, k, s, p, d in zip(image.shape[2:], kernel, stride, padding, dilation, strict=True)]
     out = np.empty((image.shape[0], weight.shape[0], *sides), weight.dtype)
-    strides = [step // image.itemsize for step in image.strides[1:]]
+    strides = tuple(step // image.itemsize for step in image.strides[1:])
     if not image.shape[1]:                                     # no channels: the sums of nothing
         out[:] = 0 if bias is None else bias[:, None, None]
         return out
     for one, y in zip(image, out, strict=True):
-        patches = CPatches(one.ctypes.data, *one.shape, *strides, *kernel, *stride, *padding, *dilation, *sides)
-        run(weight, CMatrix(None, 0, 0), CMatrix(y.ctypes.data, 1, math.prod(sides)),
-            None if bias is None else bias.ctypes.data, tokens=math.prod(sides), patches=patches)
+        window = (*kernel, *stride, *padding, *dilation, *sides)
+        convolve_one(weight, one.ctypes.data, (*one.shape, *strides), window, None if bias is None else bias.ctypes.data,
+                     y.ctypes.data)
     return out
+
+
+def convolve_one(weight: Prepared, image: int, form: Sequence[int], window: Sequence[int], bias: int | None, out: int,
+                 at_most: int | None = None) -> None:
+    """One image, unchecked, by addresses: image [C, H, W], out [O, H', W'] contiguous.
+
+    form: C, H, W and their strides in elements; window: kernel, stride, padding, dilation and H', W', two each.
+    """
+    places = math.prod(window[-2:])
+    run(weight, CMatrix(None, 0, 0), CMatrix(out, 1, places), bias, tokens=places, at_most=at_most,
+        patches=CPatches(image, *form, *window))

@@ -77,9 +77,9 @@ def _fuse(graph: GraphModule, node: Node) -> None:
     if step is not None and _activation(step) is not None:
         activation, last = _activation(step), step
         step = _only_user(last)
-    added = None if step is None else _added(step, last)
-    if added is not None:
-        last = step                                            # type: ignore[assignment]
+    added = None
+    if step is not None and (added := _added(step, last)) is not None:
+        last = step
     if last is node:
         return
     given = (*node.args, *(None,) * (3 - len(node.args)))

@@ -21,7 +21,8 @@ from sparseref.sparsifiers.nmg import GreedyNMG
 
 from . import placing
 from .backend import CBackend, not_built
-from .library import CMatrix, CPatches, load
+from .convolving import convolve_one
+from .library import CMatrix, load
 from .multiplying import run
 from .preparing import Prepared, prepare
 
@@ -93,11 +94,10 @@ class CKernel(Kernel):
         weight: Prepared = self._prepared[False].of(a, _AS_IT_IS)
         out = image.new_empty(image.shape[0], weight.shape[0], *sides)
         bias = None if bias is None else bias.to(out.dtype).contiguous()
-        places = math.prod(sides)
+        window = (*kernel, *stride, *padding, *dilation, *sides)
         for one, y in zip(image, out, strict=True):
-            patches = CPatches(one.data_ptr(), *one.shape, *one.stride(), *kernel, *stride, *padding, *dilation, *sides)
-            run(weight, CMatrix(None, 0, 0), CMatrix(y.data_ptr(), 1, places), None if bias is None else bias.data_ptr(),
-                tokens=places, at_most=torch.get_num_threads(), patches=patches)
+            convolve_one(weight, one.data_ptr(), (*one.shape, *one.stride()), window, None if bias is None else bias.data_ptr(),
+                         y.data_ptr(), torch.get_num_threads())
         return out
 
 

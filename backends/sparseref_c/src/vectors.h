@@ -1,7 +1,7 @@
 /* One vector type for every instruction set: the compiler's own vectors, as wide as the machine's.
  *
- * *   REAL    what is summed: float or double, of REAL_BYTES     LANES   of them in a vector
- *   TILE(V) tokens that V vectors hold             NAME(f) f_avx2_float and so on: this file is compiled once for each
+ *   REAL    what is summed: float or double, of REAL_BYTES     LANES   of them in a vector
+ *   NAME(f) f_avx2_float and so on: this file is compiled once for each
  */
 #ifndef SPARSEREF_VECTORS_H
 #define SPARSEREF_VECTORS_H

@@ -44,11 +44,11 @@ def convolution(func: Any, args: Any, kwargs: Any) -> Any:
     spans = [d * (k - 1) + 1 for d, k in zip(dilation, w.shape[2:], strict=True)]
     sides = [(side + 2 * p - span) // s + 1 for side, p, span, s in zip(image.shape[2:], padding, spans, stride, strict=True)]
     if not opaque.tracing(image, w.sparse.values):
-        why_own = _why_own(w, image)
+        kernel, reason = kernels.choose(w.sparse, image, False)
+        why_own = _why_own(w, image, kernel, reason)
         if why_own is not None:                                # torch's own convolution needs no columns
             trace.note("convolution", layouts_of((x, w)), "dense", "decoded", reason=why_own, cost_bits=bits_of(w))
             return func(image, kept(w), dense(bias), *args[3:])
-        kernel, reason = kernels.choose(w.sparse, image, False)
         whole = kernel.convolve(w.sparse, image, dense(bias), w.shape[2:], stride, padding, dilation, sides)
         if whole is not None:
             trace.note("convolution", layouts_of((x, w)), "exact", kernel.name, kernel.backend, reason)
@@ -60,9 +60,8 @@ def convolution(func: Any, args: Any, kwargs: Any) -> Any:
     return whole.contiguous(memory_format=suggest_memory_format(image))                    # channels last, as torch does
 
 
-def _why_own(w: SparseTensor, image: Tensor) -> str | None:
-    """Why torch's own convolution of the decoded weight runs; None: it does not."""
-    kernel, reason = kernels.choose(w.sparse, image, False)
+def _why_own(w: SparseTensor, image: Tensor, kernel: kernels.Kernel, reason: str) -> str | None:
+    """Why torch's own convolution of the decoded weight runs, and not the kernel that was chosen; None: it does not."""
     if kernel.name == "decoded":
         return reason
     density = 1 - w.sparsity
