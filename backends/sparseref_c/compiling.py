@@ -17,7 +17,7 @@ from pathlib import Path
 from platformdirs import user_cache_path
 
 SOURCES = Path(__file__).parent / "src"
-COMMON = ("sparseref.c", "check.c", "placing.c", "pool.c", "scratch.c")
+COMMON = ("sets.c", "product.c", "choice.c", "elements.c", "check.c", "placing.c", "pool.c", "scratch.c")
 """Compiled once; kernels.c is compiled for each instruction set and type."""
 TYPES = {"float": 4, "double": 8}
 SETS: dict[str, dict[str, tuple[int, tuple[str, ...]]]] = {

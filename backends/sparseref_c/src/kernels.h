@@ -18,4 +18,7 @@ typedef struct {
     int spin_operations;           /* of one round */
 } Kernels;
 
+/* NULL where this machine does not run the set, or there are no such reals. */
+const Kernels *kernels_of(int set, int real_bytes);
+
 #endif

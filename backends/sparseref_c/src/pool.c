@@ -4,6 +4,7 @@
  *   helpers  ... asleep ...  round moved: inside += 1, take tasks, inside -= 1
  */
 #include "pool.h"
+#include "sparseref.h"
 
 #include <pthread.h>
 #include <sched.h>
@@ -25,6 +26,8 @@ static atomic_uint round_number;
 static atomic_int_least64_t next_task;
 static atomic_int inside;
 static int helpers_started;
+/* GOMP_parallel of an OpenMP whose threads wait in this process anyway: its own and ours would stand in each other's way. */
+typedef void (*ParallelRegion)(void (*part)(void *), void *what, unsigned threads, unsigned flags);
 static _Atomic(ParallelRegion) borrowed;
 static pthread_once_t forks_known = PTHREAD_ONCE_INIT;
 
@@ -84,13 +87,13 @@ static void forget_helpers(void)
 
 static void watch_forks(void) { pthread_atfork(NULL, NULL, forget_helpers); }
 
-void borrow_threads(ParallelRegion region)
+void sparseref_borrow_threads(void *gomp_parallel)
 {
     pthread_once(&forks_known, watch_forks);
-    atomic_store(&borrowed, region);
+    atomic_store(&borrowed, (ParallelRegion)gomp_parallel);
 }
 
-int borrows_threads(void) { return atomic_load(&borrowed) != 0; }
+int sparseref_borrows_threads(void) { return atomic_load(&borrowed) != 0; }
 
 static void start_helpers(int wanted)
 {

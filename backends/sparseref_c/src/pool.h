@@ -11,10 +11,4 @@
  */
 void run_tasks(int threads, int64_t tasks, void (*task)(void *what, int64_t index), void *what);
 
-/* GOMP_parallel of an OpenMP whose threads wait in this process anyway: its own and ours would stand in each other's way.  NULL:
- * our own again. */
-typedef void (*ParallelRegion)(void (*part)(void *), void *what, unsigned threads, unsigned flags);
-void borrow_threads(ParallelRegion region);
-int borrows_threads(void);
-
 #endif

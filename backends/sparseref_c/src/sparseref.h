@@ -6,6 +6,7 @@
 
 #define EXPORT __attribute__((visibility("default")))
 
+/* NO_SUCH_SET: also where a set has no kernels for reals of so many bytes. */
 enum { SPARSEREF_DONE, SPARSEREF_NO_MEMORY, SPARSEREF_BAD_ARGUMENT, SPARSEREF_NO_SUCH_SET, SPARSEREF_NO_SLOT };
 
 /* The instruction sets that the library was built for, by number, from the plainest to the best. */
