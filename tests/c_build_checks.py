@@ -47,6 +47,7 @@ def shapes_and_threads() -> str | None:
     from sparseref_c.preparing import prepare
 
     rng = np.random.default_rng(0)
+    wide = prepare(sr.sparsify(rng.integers(-4, 5, (400, 200)).astype(np.float32), "nmg:1:4:8"))
     for form in ("nmg:1:4:8", "nmg:1:10:2", "nmg:2:6:3", "nmg:3:6:2,tail=short", "nmg:4:7:1", "csr:0.6"):
         w = rng.integers(-4, 5, (400, 131)).astype(np.float32)
         a = sr.sparsify(w, form)
@@ -54,6 +55,7 @@ def shapes_and_threads() -> str | None:
         for tokens in (1, 7, 17, 40, 64, 65, 130):
             x, added = (rng.integers(-4, 5, shape).astype(np.float32) for shape in ((tokens, 131), (tokens, 400)))
             bias = rng.integers(-4, 5, 400).astype(np.float32)
+            multiply(wide, np.full((tokens, 200), np.nan, np.float32), at_most=1)      # leaves memory that must not be read
             for threads in (1, 2, 3):
                 for one in (x, np.asfortranarray(x), np.repeat(x, 2, axis=0)[::2]):
                     actual = multiply(weight, one, bias, "relu", added, at_most=threads)

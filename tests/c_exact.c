@@ -35,8 +35,8 @@ static int drawn(int below) { return (int)((state = state * 1664525u + 101390422
         for (int r = 0; r < ROWS; r++)                                                                                        \
             bias[r] = (REAL)(drawn(9) - 4);                                                                                   \
         int64_t segment_of[2] = {0, 1};                                                                                       \
-        Segment segment = {.runs = count, .n = (uint32_t)n};                                                                  \
-        Runs weight = {ROWS, COLUMNS, ROWS, 1, n, segment_of, &segment, runs, column, value};                                 \
+        Segment segment = {.runs = count, .n = (uint32_t)n, .abreast = 1};                                                                  \
+        Runs weight = {ROWS, COLUMNS, (ROWS + 3) / 4 * 4, 1, n, 1, segment_of, &segment, runs, column, value};                                 \
         Product p = {&weight, {x, COLUMNS, 1}, {y, ROWS, 1}, {NULL, 0, 0}, bias, tokens, RELU};                               \
         if (sparseref_linear(&p, set, sizeof(REAL), threads) != SPARSEREF_DONE)                                               \
             return 1;                                                                                                         \

@@ -24,7 +24,8 @@ ODD = (0, 1, 2, 3, 4, 5, 7, 127, 128, 129, 255, 2**31 - 1, 2**31, 2**32 - 1, 2**
 def changed(rng, weight):
     """-> copies of the arrays, each of its own size, and the numbers of the descriptor; a few of them changed."""
     arrays = [array.copy() for array in weight.arrays]
-    numbers = {name: getattr(weight.runs, name) for name in ("rows", "columns", "group_rows", "groups", "widest_run")}
+    names = ("rows", "columns", "group_rows", "groups", "widest_run", "block_rows")
+    numbers = {name: getattr(weight.runs, name) for name in names}
     for _ in range(rng.integers(1, 4)):
         which = int(rng.integers(0, 5))
         odd = int(rng.choice(np.array(ODD, np.uint64))) * (-1 if rng.random() < 0.2 else 1)

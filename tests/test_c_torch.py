@@ -73,11 +73,22 @@ def test_it_runs_by_default_and_says_where_the_dense_product_is_faster():
     model = nn.Sequential(nn.Linear(24, 40), nn.Linear(40, 16))
     model[0].weight = nn.Parameter(sparsify(whole(40, 24), "nmg:2:4:2"))
     model[1].weight = nn.Parameter(sparsify(whole(16, 40), "masked:0.1"))
-    one, two = explain(model, whole(3, 24))
+    one, two = explain(model, whole(4, 24))
 
     assert (one.backend, one.kernel, one.kind) == ("c", "runs", "exact")
     assert (two.backend, two.kind) == ("torch", "dense")
-    assert "c runs: at density 0.90 the dense product is faster" in two.reason
+    assert "c runs: at density 0.90 the dense product of 4 tokens is faster" in two.reason
+
+
+@pytest.mark.parametrize(("form", "tokens", "chosen"), [
+    ("nmg:2:4:2", 1, "c"), ("csr:0.5", 1, "torch"), ("csr:0.8", 1, "c"), ("nmg:2:4:2", 3, "torch"), ("nmg:1:8:2", 3, "c"), ("csr:0.5", 4, "c"),
+])
+def test_few_tokens_are_left_to_the_dense_product_at_a_lower_density(form, tokens, chosen):
+    weight = sparsify(whole(16, 40), form)
+    with torch.no_grad():
+        kernel, why = kernels.choose(weight.sparse, whole(tokens, 40), False)
+
+    assert (kernel.backend if kernel else "torch") == chosen, why
 
 
 def test_a_weight_in_training_is_left_to_torch():

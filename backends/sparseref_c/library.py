@@ -20,7 +20,7 @@ ISA, THREADS = "SPARSEREF_C_ISA", "SPARSEREF_NUM_THREADS"
 
 RUN = np.dtype([("count", "u4"), ("row", "u4", 4)])
 SEGMENT = np.dtype([("first_run", "u8"), ("runs", "u8"), ("first_column", "u8"), ("first_value", "u8"),
-                    ("n", "u4"), ("unused", "u4")])
+                    ("n", "u4"), ("abreast", "u4")])
 """Run and Segment of src/runs.h."""
 ACTIVATIONS = {None: 0, "relu": 1, "gelu": 2, "gelu_tanh": 3}
 
@@ -36,7 +36,7 @@ def _pointers(*names: str) -> list[tuple[str, Any]]:
 class CRuns(ctypes.Structure):
     """Runs of src/runs.h."""
 
-    _fields_ = [*_integers("rows", "columns", "group_rows", "groups", "widest_run"),
+    _fields_ = [*_integers("rows", "columns", "group_rows", "groups", "widest_run", "block_rows"),
                 *_pointers("segment_of", "segments", "runs", "column", "value")]
 
 

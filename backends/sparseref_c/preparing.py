@@ -1,7 +1,9 @@
 """A sparse matrix -> the runs that the kernel multiplies: a weight is prepared once and used often.
 
-nmg keeps its patterns: the g fibres of one are a run of n rows.  Everything else is multiplied row by row, n = 1.  Padding is
-left out.  Order, from the outside in: group of rows, block of columns, row or block row, pattern, column.
+nmg keeps its patterns: the g fibres of one are a run of n rows, and the runs of a pattern in four block rows go abreast.
+Everything else has runs of one row, four of about equal length abreast.  Padding is left out; where only some of four runs
+have a slot, the others read a column of zeros, number K.  Order, from the outside in: group of rows, block of columns, four
+block rows or rows, pattern, slot.
 """
 
 from __future__ import annotations
@@ -9,7 +11,8 @@ from __future__ import annotations
 import ctypes
 import math
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -27,6 +30,8 @@ RUN_COLUMNS, MOST_COLUMNS = 40, 1024
 """Other n: of a run at least, as long runs rarely load and store their sums; of a block at most, for the second-level cache."""
 MOST_ROWS = 4
 """Of a run, as in src/runs.h."""
+MOST_FILLED = 1.5
+"""Times its entries that the memory of four rows abreast is at most; others stay alone."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -59,74 +64,98 @@ def prepare(a: SparseArray, transposed: bool = False) -> Prepared:
     return _from_entries(row, column, a.values.reshape(-1)[stored], shape, _real(a.dtype))
 
 
-def _from_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple[int, ...], real: Any) -> Prepared:
+class Part(NamedTuple):
+    """What becomes a segment."""
+
+    runs: np.ndarray
+    columns: np.ndarray
+    values: np.ndarray
+    n: int
+    abreast: int
+
+
+def _from_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple[int, int], real: Any) -> Prepared:
     """Entries in any order, duplicates among them -> runs of one row within a block of columns."""
-    group, block = row // GROUP_ROWS, column // SINGLE_COLUMNS
-    order = np.lexsort((column, row, block, group))
-    row, column, value, group, block = (array[order] for array in (row, column, value, group, block))
-    starts = np.flatnonzero(np.diff(row, prepend=-1).astype(bool) | np.diff(block, prepend=-1).astype(bool))
-    runs = np.zeros(len(starts), RUN)
-    runs["count"] = np.diff(starts, append=len(row))
-    runs["row"][:, 0] = row[starts] % GROUP_ROWS
-    groups = -(-shape[0] // GROUP_ROWS)
-    first_run = np.searchsorted(group[starts], np.arange(groups + 1))
-    first_entry = np.append(starts, len(row))[first_run]
-    segments = np.zeros(groups, SEGMENT)                       # a group's column blocks follow each other: one segment
-    segments["first_run"], segments["runs"] = first_run[:-1], np.diff(first_run)
-    segments["first_column"] = segments["first_value"] = first_entry[:-1]
-    segments["n"] = 1
-    return _prepared(shape, GROUP_ROWS, np.arange(groups + 1), segments, runs, column, value, 1, real)
+    group = row // GROUP_ROWS
+    order = np.lexsort((column, row, column // SINGLE_COLUMNS, group))
+    row, column, value = row[order] % GROUP_ROWS, column[order], value[order]
+    edges = np.searchsorted(group[order], np.arange(-(-shape[0] // GROUP_ROWS) + 1))
+    parts = [_rows_in_fours(row[first:end], column[first:end], value[first:end], shape[1]) for first, end in pairwise(edges)]
+    return _prepared(shape, GROUP_ROWS, 1, 1, parts, real)
+
+
+def _rows_in_fours(row: np.ndarray, column: np.ndarray, value: np.ndarray, zeros: int) -> list[Part]:
+    """One group's entries, by block of columns, row and column -> four rows abreast where about as long; rows alone."""
+    begins = np.diff(row // 4, prepend=-1).astype(bool) | np.diff(column // SINGLE_COLUMNS, prepend=-1).astype(bool)
+    four, starts = np.cumsum(begins) - 1, np.flatnonzero(begins)                           # four rows in a block
+    run = four * 4 + row % 4
+    counts = np.bincount(run, minlength=4 * len(starts))
+    rank = np.arange(len(row)) - (np.cumsum(counts) - counts)[run]                         # of an entry in its run
+    counts = counts.reshape(-1, 4)
+    size = 4 * counts.max(axis=1, initial=0)
+    abreast = size <= MOST_FILLED * counts.sum(axis=1)
+    runs = np.zeros(counts.shape, RUN)
+    runs["count"], runs["row"][..., 0] = counts, row[starts, None] // 4 * 4 + np.arange(4)
+    end, inside = np.cumsum(size * abreast), abreast[four]
+    columns, values = np.full(size[abreast].sum(), zeros), np.zeros(size[abreast].sum(), value.dtype)
+    place = ((end - size)[four] + rank * 4 + row % 4)[inside]
+    columns[place], values[place] = column[inside], value[inside]
+    alone = runs[~abreast].reshape(-1)
+    return [Part(runs[abreast].reshape(-1), columns, values, 1, 4),
+            Part(alone[alone["count"] > 0], column[~inside], value[~inside], 1, 1)]
 
 
 def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...]) -> Prepared:
     """nmg, its sparse axis along the rows: values [1, RB, S, n], idx [1, RB, S] -> a run for each pattern of a block row."""
     fibres, m, n = shape[1], layout.m, layout.n
     pattern, chunk = _slots(layout, fibres)                                                # [S] each
-    places = pattern_places(n, m)                                                          # [C, n]
     columns = SINGLE_COLUMNS if n == 1 else min(RUN_COLUMNS * layout.patterns, MOST_COLUMNS)
     block = chunk // max(1, columns // (layout.patterns * layout.g))
     column = layout.slot_chunk_start(fibres) + a["idx"][0].astype(np.int64)                # [RB, S]
     stored = column < fibres                                                               # NMG-C8: the rest is filling
-    values, column, stored = (_in_fours(array) for array in (a.values[0], column, stored))  # [RB / 4, 4, S, ...]
-    each = 4 * -(-GROUP_ROWS // (4 * m))                                                   # block rows of a group
-    pieces = [slice(first, min(first + MOST_ROWS, n)) for first in range(0, n, MOST_ROWS)]
-    parts: list[tuple[np.ndarray, np.ndarray, np.ndarray, int]] = []
-    segment_of = [0]
-    for first in range(0, len(values), each // 4):
-        mine = slice(first, first + each // 4)
-        for one in range(block[-1] + 1 if len(block) else 0):
-            slots = np.flatnonzero(block == one)
-            slots = slots[np.argsort(pattern[slots], kind="stable")]
-            of_slot = pattern[slots]
-            starts = np.flatnonzero(np.diff(of_slot, prepend=-1))
-            order = np.lexsort((np.tile(np.arange(len(slots)), 4), np.repeat(np.arange(4), len(slots)), np.tile(of_slot, 4)))
-            kept = stored[mine][:, :, slots]                                               # [fours, 4, slots]
-            counts = np.add.reduceat(kept, starts, axis=2, dtype=np.int64).transpose(0, 2, 1).reshape(-1)
-            kept = kept.reshape(len(kept), -1)[:, order]
-            columns = column[mine][:, :, slots].reshape(len(kept), -1)[:, order][kept]
-            some = values[mine][:, :, slots].reshape(len(kept), -1, n)[:, order][kept]
-            base = (np.arange(len(kept))[:, None] * 4 + np.arange(4)) * m                  # rows within the group
-            rows = (base[:, None, :, None] + places[of_slot[starts]][None, :, None, :]).reshape(-1, n)
-            for piece in pieces:
-                runs = np.zeros(counts.size, RUN)
-                runs["count"] = counts
-                runs["row"][:, :piece.stop - piece.start] = rows[:, piece]
-                parts.append((runs[counts > 0], columns, some[:, piece], piece.stop - piece.start))
-        segment_of.append(len(parts))
-    segments = np.zeros(len(parts), SEGMENT)
-    for name, sizes in (("first_run", [len(part[0]) for part in parts]), ("first_column", [len(part[1]) for part in parts]),
-                        ("first_value", [part[2].size for part in parts])):
-        segments[name] = np.cumsum([0, *sizes])[:-1]
-    segments["runs"], segments["n"] = [len(part[0]) for part in parts], [part[3] for part in parts]
-    runs = np.concatenate([np.zeros(0, RUN), *(part[0] for part in parts)])
-    columns = np.concatenate([np.zeros(0, np.int64), *(part[1] for part in parts)])
-    value = np.concatenate([np.zeros(0, a.dtype), *(part[2].reshape(-1) for part in parts)])
-    return _prepared(shape, each * m, segment_of, segments, runs, columns, value, min(n, MOST_ROWS), _real(a.dtype))
+    column = _in_fours(np.where(stored, column, fibres), fibres)                           # [RB / 4, 4, S]
+    values = _in_fours(np.where(stored[..., None], a.values[0], 0), 0)                     # [RB / 4, 4, S, n]
+    each = -(-GROUP_ROWS // (4 * m))                                                       # fours of a group
+    blocks = []
+    for one in range(block[-1] + 1 if len(block) else 0):
+        slots = np.flatnonzero(block == one)
+        slots = slots[np.argsort(pattern[slots], kind="stable")]
+        blocks.append((slots, pattern[slots]))
+    groups = [[part for slots, of_slot in blocks
+               for part in _patterns_in_fours(column[first:first + each, :, slots], values[first:first + each, :, slots],
+                                              of_slot, pattern_places(n, m), m, fibres)]
+              for first in range(0, len(column), each)]
+    return _prepared(shape, each * 4 * m, m, min(n, MOST_ROWS), groups, _real(a.dtype))
 
 
-def _in_fours(array: np.ndarray) -> np.ndarray:
-    """[RB, ...] -> [ceil(RB / 4), 4, ...], filled up with 0: runs of one pattern in four block rows are neighbours."""
-    filled = np.zeros((-len(array) % 4, *array.shape[1:]), array.dtype)
+def _patterns_in_fours(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, places: np.ndarray, m: int,
+                       zeros: int) -> list[Part]:
+    """column [F, 4, S], values [F, 4, S, n], rising pattern [S], places [C, n] -> four block rows abreast.
+
+    They have the same slots, those that any of them stores; a run ends with the last of its own.
+    """
+    n, starts = values.shape[-1], np.flatnonzero(np.diff(pattern, prepend=-1))             # P patterns
+    stored = column != zeros
+    kept = stored.any(axis=1)                                                              # [F, S]
+    rank = np.cumsum(kept, axis=1)                                                         # from 1, within a pattern
+    rank -= np.repeat(rank[:, starts] - kept[:, starts], np.diff(starts, append=len(pattern)), axis=1)
+    counts = np.maximum.reduceat(rank[:, None] * stored, starts, axis=2).swapaxes(1, 2)    # [F, P, 4]
+    first = (np.arange(len(column))[:, None] * 4 + np.arange(4))[:, None, :, None] * m     # of a block row, in its group
+    rows = first + places[pattern[starts]][None, :, None]                                  # [F, P, 4, n]
+    used = counts.any(axis=2)
+    columns, values = column.swapaxes(1, 2)[kept], values.transpose(0, 2, 3, 1)[kept]      # [kept, 4], [kept, n, 4]
+    parts = []
+    for begin in range(0, n, MOST_ROWS):
+        piece = slice(begin, min(begin + MOST_ROWS, n))
+        runs = np.zeros(counts.shape, RUN)
+        runs["count"], runs["row"][..., :piece.stop - begin] = counts, rows[..., piece]
+        parts.append(Part(runs[used].reshape(-1), columns.reshape(-1), values[:, piece].reshape(-1), piece.stop - begin, 4))
+    return parts
+
+
+def _in_fours(array: np.ndarray, to: int) -> np.ndarray:
+    """[RB, ...] -> [ceil(RB / 4), 4, ...], filled up."""
+    filled = np.full((-len(array) % 4, *array.shape[1:]), to, array.dtype)
     return np.concatenate([array, filled]).reshape((len(array) + 3) // 4, 4, *array.shape[1:])
 
 
@@ -138,12 +167,23 @@ def _slots(layout: NMG, fibres: int) -> tuple[np.ndarray, np.ndarray]:
     return tuple(np.concatenate([np.zeros(0, np.int64), *parts]) for parts in (pattern, chunk_of))  # type: ignore[return-value]
 
 
-def _prepared(shape: tuple[int, ...], group_rows: int, segment_of: Any, segments: np.ndarray, runs: np.ndarray,
-              column: np.ndarray, value: np.ndarray, widest: int, real: Any) -> Prepared:
-    arrays = (np.asarray(segment_of, np.int64), segments, runs, column.astype(np.uint32), value.astype(real))
+def _prepared(shape: tuple[int, ...], group_rows: int, block_rows: int, widest: int, groups: list[list[Part]],
+              real: Any) -> Prepared:
+    """The parts of each group of rows -> one weight."""
+    parts = [part for group in groups for part in group]
+    segments = np.zeros(len(parts), SEGMENT)
+    segments["runs"] = [len(part.runs) for part in parts]
+    for field, sizes in (("first_run", segments["runs"]), ("first_column", [len(part.columns) for part in parts]),
+                         ("first_value", [len(part.values) for part in parts])):
+        segments[field] = np.append(0, np.cumsum(sizes, dtype=np.uint64))[:-1]
+    segments["n"], segments["abreast"] = [part.n for part in parts], [part.abreast for part in parts]
+    arrays = (np.cumsum([0, *(len(group) for group in groups)]), segments,
+              np.concatenate([np.zeros(0, RUN), *(part.runs for part in parts)]),
+              np.concatenate([np.zeros(0, np.int64), *(part.columns for part in parts)]).astype(np.uint32),
+              np.concatenate([np.zeros(0, real), *(part.values for part in parts)]).astype(real))
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
     rows, columns = (int(side) for side in shape)
-    found = CRuns(rows, columns, group_rows, len(segment_of) - 1, widest, *pointers)
+    found = CRuns(rows, columns, group_rows, len(groups), widest, block_rows, *pointers)
     assert not load().sparseref_check(found, CSizes(*(array.size for array in arrays)))    # of a valid array
     return Prepared((rows, columns), np.dtype(real), found, arrays)
 

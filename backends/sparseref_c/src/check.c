@@ -7,22 +7,32 @@ static int within(uint64_t first, uint64_t count, int64_t size)
     return size >= 0 && first <= (uint64_t)size && count <= (uint64_t)size - first;
 }
 
+/* Row i of run r abreast is that of the first of the four, r block rows on. */
+static int in_step(const Runs *w, const Run *run, uint32_t r, uint32_t i)
+{
+    return run->row[i] % (ABREAST * w->block_rows) < w->block_rows && run[r].row[i] == run->row[i] + r * w->block_rows;
+}
+
 static int good_segment(const Runs *w, const Sizes *sizes, const Segment *s)
 {
     if (s->n < 1 || s->n > MOST_ROWS || (int64_t)s->n > w->widest_run || !within(s->first_run, s->runs, sizes->runs)
         || !within(s->first_column, 0, sizes->columns) || !within(s->first_value, 0, sizes->values))
         return 0;
+    if (s->abreast != 1 && (s->abreast != ABREAST || s->runs % ABREAST))
+        return 0;
     uint64_t column = s->first_column, value = s->first_value;
-    for (const Run *run = w->runs + s->first_run, *end = run + s->runs; run < end; run++) {
-        if (!within(column, run->count, sizes->columns) || !within(value, (uint64_t)run->count * s->n, sizes->values))
+    for (const Run *run = w->runs + s->first_run, *end = run + s->runs; run < end; run += s->abreast) {
+        uint64_t columns = longest(run, (int)s->abreast) * s->abreast;
+        if (!within(column, columns, sizes->columns) || !within(value, columns * s->n, sizes->values))
             return 0;
-        for (uint32_t i = 0; i < s->n; i++)
-            if ((int64_t)run->row[i] >= w->group_rows)
+        for (uint32_t r = 0; r < s->abreast; r++)
+            for (uint32_t i = 0; i < s->n; i++)
+                if ((int64_t)run[r].row[i] >= w->group_rows || (s->abreast > 1 && !in_step(w, run, r, i)))
+                    return 0;
+        for (uint64_t end_column = column + columns; column < end_column; column++)
+            if ((int64_t)w->column[column] > w->columns)       /* w->columns: zeros */
                 return 0;
-        for (uint64_t end_column = column + run->count; column < end_column; column++)
-            if ((int64_t)w->column[column] >= w->columns)
-                return 0;
-        value += (uint64_t)run->count * s->n;
+        value += columns * s->n;
     }
     return 1;
 }
@@ -31,7 +41,8 @@ int sparseref_check(const Runs *w, const Sizes *sizes)
 {
     if (w->rows < 0 || w->columns < 0 || w->rows > MOST_SIDE || w->columns > MOST_SIDE || w->group_rows < 1 || w->groups < 0
         || w->group_rows > MOST_SIDE || w->groups != (w->rows + w->group_rows - 1) / w->group_rows || w->widest_run < 1
-        || w->widest_run > MOST_ROWS || sizes->groups != w->groups + 1)
+        || w->widest_run > MOST_ROWS || w->block_rows < 1 || w->block_rows > MOST_SIDE / ABREAST
+        || w->group_rows % (ABREAST * w->block_rows) || sizes->groups != w->groups + 1)
         return SPARSEREF_BAD_ARGUMENT;
     if (w->segment_of[0] < 0)
         return SPARSEREF_BAD_ARGUMENT;

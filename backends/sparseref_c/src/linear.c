@@ -8,6 +8,7 @@
  */
 #include "finish.h"
 #include "patches.h"
+#include "single.h"
 #include "tiles.h"
 #include "transpose.h"
 
@@ -35,45 +36,48 @@ static void pack_x(const Matrix *x, int64_t columns, int64_t first, int64_t toke
             tile[k * width + t] = from[t * x->outer + k * x->inner];
 }
 
-/* y tile [rows][width]: every sum begins with the bias of its row. */
-static void begin_sums(const Product *p, int64_t first_row, int64_t rows, int width, REAL *tile)
+/* y tile [all][width]: every sum begins with the bias of its row, those behind the last row with 0. */
+static void begin_sums(const Product *p, int64_t first_row, int64_t rows, int64_t all, int width, REAL *tile)
 {
     const REAL *bias = (const REAL *)p->bias;
-    for (int64_t r = 0; r < rows; r++) {
-        vec first = broadcast(bias ? bias[first_row + r] : 0);
+    for (int64_t r = 0; r < all; r++) {
+        vec first = broadcast(bias && r < rows ? bias[first_row + r] : 0);
         for (int t = 0; t < width; t += LANES)
             store(tile + r * width + t, first);
     }
 }
 
-/* One token: nothing to turn, and x is read where it lies. */
+/* One token: nothing to turn. */
 static void linear_of_one(const Product *p, int64_t token, int64_t first_group, int64_t groups, REAL *scratch)
 {
     const Runs *w = p->weight;
     const REAL *x = (const REAL *)p->x.first + token * p->x.outer;
-    REAL *sums = scratch + w->columns;
-    if (p->x.inner != 1) {
-        for (int64_t k = 0; k < w->columns; k++)
-            scratch[k] = x[k * p->x.inner];
-        x = scratch;
-    }
+    REAL *copy = scratch, *sums = copy + w->columns + 1, *in_order = sums + w->group_rows;
+    uint32_t *place = (uint32_t *)(in_order + w->group_rows);
+    place_sums(w, w->group_rows, place);
+    for (int64_t k = 0; k < w->columns; k++)
+        copy[k] = x[k * p->x.inner];
+    copy[w->columns] = 0;
     for (int64_t group = first_group; group < first_group + groups; group++) {
         int64_t first_row = group * w->group_rows;
         int64_t rows = w->rows - first_row < w->group_rows ? w->rows - first_row : w->group_rows;
+        memset(sums, 0, sizeof(REAL) * (size_t)w->group_rows);
+        for (int64_t r = 0; p->bias && r < rows; r++)
+            sums[place[r]] = ((const REAL *)p->bias)[first_row + r];
+        multiply_by_one(w, group, copy, sums, place);
         for (int64_t r = 0; r < rows; r++)
-            sums[r] = p->bias ? ((const REAL *)p->bias)[first_row + r] : 0;
-        NAME(multiply_by_one)(w, group, x, sums);
+            in_order[r] = sums[place[r]];
         for (int64_t r = 0; r < rows; r += LANES) {
             int64_t count = rows - r < LANES ? rows - r : LANES;
-            finish_vector(p, load_some(sums + r, 1, count), token, first_row + r, count, 1, p->activation);
+            finish_vector(p, load_some(in_order + r, 1, count), token, first_row + r, count, 1, p->activation);
         }
     }
 }
 
-/* Memory of one tile of `width` tokens, in REALs. */
+/* Memory of one tile of `width` tokens, in REALs; a single token has its sums twice, and their places. */
 static int64_t NAME(scratch)(const Runs *w, int width)
 {
-    return (w->columns + w->group_rows) * width;
+    return (w->columns + 1 + w->group_rows) * width + 3 * w->group_rows;
 }
 
 /* Tokens and groups of rows of one product; scratch is this thread's own. */
@@ -87,15 +91,16 @@ static void NAME(linear)(const Product *p, int64_t first_token, int64_t tokens, 
     }
     int V = vectors_for(tokens);
     int width = V * LANES;
-    REAL *x_tile = scratch, *y_tile = x_tile + w->columns * width;
+    REAL *x_tile = scratch, *y_tile = x_tile + (w->columns + 1) * width;
     if (p->patches)
         pack_patches(p->patches, first_token, tokens, width, x_tile);
     else
         pack_x(&p->x, w->columns, first_token, tokens, width, x_tile);
+    memset(x_tile + w->columns * width, 0, sizeof(REAL) * (size_t)width);
     for (int64_t group = first_group; group < first_group + groups; group++) {
         int64_t first_row = group * w->group_rows;
         int64_t rows = w->rows - first_row < w->group_rows ? w->rows - first_row : w->group_rows;
-        begin_sums(p, first_row, rows, width, y_tile);
+        begin_sums(p, first_row, rows, w->group_rows, width, y_tile);
         NAME(multiply)(w, group, V, x_tile, y_tile);
         finish(p, first_token, tokens, first_row, rows, y_tile, width);
     }

@@ -7,20 +7,22 @@
  *   row a  acc  acc ...   += value a, broadcast
  *   row b  acc  acc ...   += value b, broadcast        n x V sums stay in registers through a run
  *
- * Where n x V sums are too few to keep the multipliers at work, R neighbouring runs of equal length go side by side.
+ * Where n x V sums are too few to keep the multipliers at work, R runs abreast go side by side.
  * The order in which a sum grows depends on the weight alone: not on threads, tiles or tokens.
  */
 #include "runs.h"
 #include "tiles.h"
 
 /* Sums in flight: a multiplication takes about four cycles, of which two can begin in each. */
-enum { ENOUGH_SUMS = 8, MOST_SUMS = 16, IN_A_ROW = 4 };    /* preparing.py makes four runs of equal length neighbours */
+enum { ENOUGH_SUMS = 8, MOST_SUMS = 16 };
 
-/* R runs, all of `count` columns and of rows that differ: y[rows of each] += its values times x. */
+/* R of A runs abreast: y[rows of each] += its values times x; column and value are those of the first of the R. */
 ALWAYS_INLINE void multiply_runs(const Run *run, const uint32_t *restrict column, const REAL *restrict value,
-                                 const REAL *restrict x, REAL *restrict y, const int N, const int V, const int R)
+                                 const REAL *restrict x, REAL *restrict y, const int N, const int V, const int R, const int A)
 {
-    const size_t count = run->count, tile_row = (size_t)V * VECTOR_BYTES;
+    const size_t count = longest(run, R), tile_row = (size_t)V * VECTOR_BYTES;
+    if (!count)                                            /* another of the four goes on */
+        return;
     vec acc[MOST_SUMS][MOST_VECTORS];                      /* row by row of each run */
     char *sums[MOST_SUMS];
 #pragma GCC unroll 8
@@ -30,14 +32,14 @@ ALWAYS_INLINE void multiply_runs(const Run *run, const uint32_t *restrict column
         for (int j = 0; j < V; j++)
             acc[i][j] = load((REAL *)(sums[i] + j * VECTOR_BYTES));
     }
-    for (const uint32_t *end = column + count; column < end; column++, value += N)
+    for (const uint32_t *end = column + count * (size_t)A; column < end; column += A, value += A * N)
 #pragma GCC unroll 8
         for (int r = 0; r < R; r++) {
-            const char *tokens = (const char *)x + column[(size_t)r * count] * tile_row;
+            const char *tokens = (const char *)x + column[r] * tile_row;
             vec broadcasts[MOST_ROWS];
 #pragma GCC unroll 4
             for (int i = 0; i < N; i++)
-                broadcasts[i] = broadcast(value[(size_t)r * count * N + i]);
+                broadcasts[i] = broadcast(value[i * A + r]);
 #pragma GCC unroll 8
             for (int j = 0; j < V; j++) {
                 vec some = load((const REAL *)(tokens + j * VECTOR_BYTES));
@@ -55,79 +57,21 @@ ALWAYS_INLINE void multiply_runs(const Run *run, const uint32_t *restrict column
             store((REAL *)(sums[i] + j * VECTOR_BYTES), acc[i][j]);
 }
 
-/* Of equal length, and no row twice, which rising rows make sure of. */
-ALWAYS_INLINE int go_together(const Run *run, const int N, const int R)
-{
-    for (int r = 1; r < R; r++)
-        if (run[r].count != run->count || run[r].row[0] <= run[r - 1].row[N - 1])
-            return 0;
-    return 1;
-}
-
 ALWAYS_INLINE void multiply_segment(const Runs *w, const Segment *segment, const REAL *restrict x, REAL *restrict y,
                                     const int N, const int V)
 {
-    const int R = N * V >= ENOUGH_SUMS ? 1 : N * V >= ENOUGH_SUMS / 2 ? 2 : IN_A_ROW;
+    const int R = N * V >= ENOUGH_SUMS ? 1 : N * V >= ENOUGH_SUMS / 2 ? 2 : ABREAST;
     const uint32_t *column = w->column + segment->first_column;
     const REAL *value = (const REAL *)w->value + segment->first_value;
-    for (const Run *run = w->runs + segment->first_run, *end = run + segment->runs; run < end;) {
-        if (R > 1 && end - run >= R && go_together(run, N, R)) {
-            multiply_runs(run, column, value, x, y, N, V, R);
-            column += R * run->count, value += R * run->count * N, run += R;
-        } else {
-            multiply_runs(run, column, value, x, y, N, V, 1);
-            column += run->count, value += run->count * N, run++;
-        }
-    }
-}
-
-/* The same for one token: x [K], y [rows]; no vectors, as there is nothing side by side. */
-ALWAYS_INLINE void multiply_runs_by_one(const Run *run, const uint32_t *restrict column, const REAL *restrict value,
-                                        const REAL *restrict x, REAL *restrict y, const int N, const int R)
-{
-    const size_t count = run->count;
-    REAL acc[MOST_SUMS];
-#pragma GCC unroll 16
-    for (int i = 0; i < R * N; i++)
-        acc[i] = y[run[i / N].row[i % N]];
-    for (const uint32_t *end = column + count; column < end; column++, value += N)
-#pragma GCC unroll 4
-        for (int r = 0; r < R; r++) {
-            REAL some = x[column[(size_t)r * count]];
-#pragma GCC unroll 4
-            for (int i = 0; i < N; i++)
-                acc[r * N + i] += some * value[(size_t)r * count * N + i];
-        }
-#pragma GCC unroll 16
-    for (int i = 0; i < R * N; i++)
-        y[run[i / N].row[i % N]] = acc[i];
-}
-
-ALWAYS_INLINE void multiply_segment_by_one(const Runs *w, const Segment *segment, const REAL *x, REAL *y, const int N)
-{
-    const int R = N == 1 ? IN_A_ROW : 2;                   /* more would not leave registers for their addresses */
-    const uint32_t *column = w->column + segment->first_column;
-    const REAL *value = (const REAL *)w->value + segment->first_value;
-    for (const Run *run = w->runs + segment->first_run, *end = run + segment->runs; run < end;) {
-        if (end - run >= R && go_together(run, N, R)) {
-            multiply_runs_by_one(run, column, value, x, y, N, R);
-            column += R * run->count, value += R * run->count * N, run += R;
-        } else {
-            multiply_runs_by_one(run, column, value, x, y, N, 1);
-            column += run->count, value += run->count * N, run++;
-        }
-    }
-}
-
-/* y [group's rows] += the group's rows of the weight times x [K]. */
-static void NAME(multiply_by_one)(const Runs *w, int64_t group, const REAL *x, REAL *y)
-{
-    for (const Segment *s = w->segments + w->segment_of[group]; s < w->segments + w->segment_of[group + 1]; s++)
-        switch (s->n) {
-        case 1: multiply_segment_by_one(w, s, x, y, 1); break;
-        case 2: multiply_segment_by_one(w, s, x, y, 2); break;
-        case 3: multiply_segment_by_one(w, s, x, y, 3); break;
-        default: multiply_segment_by_one(w, s, x, y, 4); break;
+    const Run *run = w->runs + segment->first_run, *end = run + segment->runs;
+    if (segment->abreast == 1)
+        for (; run < end; column += run->count, value += run->count * N, run++)
+            multiply_runs(run, column, value, x, y, N, V, 1, 1);
+    else
+        for (size_t count; run < end; column += ABREAST * count, value += ABREAST * count * N, run += ABREAST) {
+            count = longest(run, ABREAST);
+            for (int r = 0; r < ABREAST; r += R)
+                multiply_runs(run + r, column + r, value + r, x, y, N, V, R, ABREAST);
         }
 }
 

@@ -9,31 +9,45 @@
  * The g columns of a pattern are a run of nmg (NMG-C4); the stored entries of a row are one of csr, with n = 1.  Padding is
  * left out, so it is never read.  A panel is all runs of a group of rows within a block of columns: as much of x as a cache
  * holds.  Runs of a panel with equal n are neighbours, in segments.
+ *
+ * Four runs may go abreast: column 0 of each, column 1 of each, ..., and so their values.  They are the runs of one pattern in
+ * four block rows, so that row i of the four is block_rows apart.  All are as long as the longest in memory: a shorter one goes
+ * on with the column behind the last, which is 0 in every x.
  */
 #ifndef SPARSEREF_RUNS_H
 #define SPARSEREF_RUNS_H
 
+#include <stddef.h>
 #include <stdint.h>
 
-enum { MOST_ROWS = 4, MOST_VECTORS = 8 };   /* rows of a run, n above 4 is cut up; vectors of tokens in a tile */
+enum { MOST_ROWS = 4, MOST_VECTORS = 8, ABREAST = 4 };     /* rows of a run, n above 4 is cut up; vectors of tokens in a tile */
 
 typedef struct {
     uint32_t count;                /* columns */
     uint32_t row[MOST_ROWS];       /* counted from the first row of the group */
 } Run;
 
+static inline size_t longest(const Run *run, int runs)
+{
+    size_t most = run->count;
+    for (int r = 1; r < runs; r++)
+        most = run[r].count > most ? run[r].count : most;
+    return most;
+}
+
 typedef struct {
     uint64_t first_run, runs;
     uint64_t first_column;         /* where its columns begin */
-    uint64_t first_value;          /* where its values begin: run by run, column by column, n each */
+    uint64_t first_value;          /* where its values begin: run by run, column by column, n each, of each run abreast */
     uint32_t n;
-    uint32_t unused;
+    uint32_t abreast;              /* 1, or ABREAST: runs in fours */
 } Segment;
 
 typedef struct {
     int64_t rows, columns;         /* of the weight, O and K */
     int64_t group_rows, groups;    /* rows of a group, the last may have fewer */
     int64_t widest_run;            /* the largest n of a segment */
+    int64_t block_rows;            /* rows of a block row, m; 1 where there are none */
     const int64_t *segment_of;     /* [groups + 1]: segments of each group, column block by column block */
     const Segment *segments;
     const Run *runs;
