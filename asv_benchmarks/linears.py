@@ -21,7 +21,7 @@ from rich.progress import Progress
 from rich.table import Table
 from sparseref_c import placing
 from sparseref_c.library import CMatrix, library
-from sparseref_c.multiplying import multiply, run
+from sparseref_c.multiplying import multiply, product, run
 from sparseref_c.preparing import prepare
 from sparseref_c.torch_kernel import borrow_threads
 
@@ -99,11 +99,11 @@ def measured(rows: int, columns: int, tokens: int, formats: list[str], threads: 
 
 def caller(weight: Any, x: np.ndarray, y: np.ndarray, bias: np.ndarray, threads: int) -> Callable[[], None]:
     """A call without the checks of `multiply`; it keeps the arrays whose addresses it names."""
-    kept = ((x, CMatrix.of(x)), (y, CMatrix.of(y)), (bias, bias.ctypes.data))
+    kept = (weight, x, y, bias)
+    what = product(weight, CMatrix.of(x), CMatrix.of(y), bias.ctypes.data, tokens=len(x))
 
     def call() -> None:
-        (_, source), (_, result), (_, first_bias) = kept
-        run(weight, source, result, first_bias, tokens=len(x), at_most=threads)
+        run(what, kept[0].dtype, threads)
 
     return call
 

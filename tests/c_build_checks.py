@@ -28,7 +28,7 @@ def first_failure(profile: str = "quick") -> str | None:
     found = proving.failure(library.library())
     if found is not None:
         return f"proving: {found}"
-    found = shapes_and_threads()
+    found = shapes_and_threads() or products_of_one_x()
     if found is not None:
         return found
     backend = get_backend("c")
@@ -87,6 +87,34 @@ def shapes_and_threads() -> str | None:
                 return f"the greedy or the placing of {form}"
         if not np.array_equal(sr.decode(expected), placing.decode(expected)):
             return f"decoding {form}"
+    return None
+
+
+def products_of_one_x() -> str | None:
+    """Beside each other, and one after the other."""
+    from sparseref_c.library import CMatrix
+    from sparseref_c.multiplying import NOWHERE, product, run
+    from sparseref_c.preparing import prepare
+
+    rng = np.random.default_rng(0)
+    weights = [sr.sparsify(rng.integers(-2, 3, shape).astype(np.float32), form) for shape, form in (
+        ((300, 70), "nmg:2:4:2"), ((90, 300), "nmg:1:4:3"), ((40, 70), "nmg:3:6:2"), ((7, 70), "csr:0.5"))]
+    up, down, other, last = (prepare(weight) for weight in weights)
+    dense = [sr.decode(weight) for weight in weights]
+    bias = [rng.integers(-3, 4, len(weight)).astype(np.float32) for weight in dense]
+    for tokens in (1, 7, 40, 65, 130):
+        x, added = (rng.integers(-3, 4, (tokens, side)).astype(np.float32) for side in (70, 90))
+        y = [np.full((tokens, side), np.nan, np.float32) for side in (90, 40, 7)]
+        expected = (np.maximum(x @ dense[0].T + bias[0], 0) @ dense[1].T + bias[1] + added, np.maximum(x @ dense[2].T, 0),
+                    x @ dense[3].T + bias[3])
+        for threads in (1, 2, 3):
+            third = product(last, NOWHERE, CMatrix.of(y[2]), bias[3].ctypes.data)
+            second = product(other, NOWHERE, CMatrix.of(y[1]), None, "relu", beside=third)
+            then = product(down, NOWHERE, CMatrix.of(y[0]), bias[1].ctypes.data, None, CMatrix.of(added))
+            run(product(up, CMatrix.of(x), NOWHERE, bias[0].ctypes.data, "relu", tokens=tokens, then=then, beside=second),
+                np.dtype(np.float32), threads)
+            if not all(map(np.array_equal, expected, y)):
+                return f"products of one x, {tokens} tokens, {threads} threads"
     return None
 
 

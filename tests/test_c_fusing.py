@@ -1,9 +1,12 @@
 """torch.compile(model, backend="sparseref_c"): Linear, gelu or relu and a residual as one product, where nothing else needs
-what lies between."""
+what lies between; a block as a chain of them; linears of one x as one call."""
+
+import gc
+import weakref
 
 import pytest
 import torch
-from sparseref_c import compiling, fusing, library
+from sparseref_c import compiling, library
 from sparseref_torch import SparsityBuilder, use_backend
 from torch import nn
 from torch.nn import functional
@@ -12,6 +15,9 @@ try:
     library.load()
 except compiling.NotBuilt as reason:
     pytest.skip(f"the C library: {reason}", allow_module_level=True)
+
+from sparseref_c.torch_kernel import CKernel
+
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
 
 
@@ -29,14 +35,17 @@ class Block(nn.Module):
 
 @pytest.fixture
 def calls(monkeypatch):
-    """What the fused product is asked for: (activation, something is added) of each call."""
-    seen, real = [], fusing.linear
+    """What C is asked for: of each call, of each of its steps (activation, something is added), and what follows it."""
+    seen, real = [], CKernel.products
 
-    def noted(x, weight, bias, activation, added):
-        seen.append((activation, added is not None))
-        return real(x, weight, bias, activation, added)
+    def told(step):
+        return (step.activation, step.added is not None, *(() if step.then is None else told(step.then)))
 
-    monkeypatch.setattr(fusing, "linear", noted)
+    def noted(self, x, steps):
+        seen.append([told(step) for step in steps])
+        return real(self, x, steps)
+
+    monkeypatch.setattr(CKernel, "products", noted)
     torch._dynamo.reset()
     return seen
 
@@ -54,13 +63,100 @@ def as_written(model, x):
 @pytest.mark.parametrize(("act", "name"), [
     (functional.gelu, "gelu"), (nn.GELU("tanh"), "gelu_tanh"), (nn.ReLU(), "relu"), (torch.relu, "relu"),
     (lambda x: x.relu(), "relu"), (torch.tanh, None)])
-def test_a_block_becomes_two_products(calls, act, name):
+def test_a_block_of_few_tokens_becomes_two_products(calls, act, name):
     model, x = sparse(Block(act)), torch.randn(2, 5, 24)
     with torch.no_grad():
         actual = torch.compile(model, backend="sparseref_c")(x)
 
     torch.testing.assert_close(as_written(model, x), actual)
-    assert calls == ([(name, False)] if name else []) + [(None, True)]
+    assert calls == [[(name, False)], [(None, True)]]
+
+
+@pytest.mark.parametrize("rows", [2, 40])
+def test_a_block_of_many_tokens_becomes_one_chain(calls, rows):
+    """What lies between is not written to memory: it must fit whatever the second linear adds."""
+    model, x = sparse(Block()), torch.randn(rows, 5, 24)
+    with torch.no_grad():
+        actual = torch.compile(model, backend="sparseref_c")(x)
+
+    torch.testing.assert_close(as_written(model, x), actual)
+    assert calls == ([[("gelu", False, None, True)]] if rows == 40 else [[("gelu", False)], [(None, True)]])
+
+
+class Heads(nn.Module):
+    """Query, key and value of one x, as in any attention."""
+
+    def __init__(self, between=None):
+        super().__init__()
+        self.q, self.k, self.v, self.out = (nn.Linear(24, 24) for _ in range(4))
+        self.between = between
+
+    def forward(self, x):
+        h = x * 1
+        q = self.q(h)
+        if self.between is not None:
+            self.between(h)
+        weights = torch.softmax(q @ functional.relu(self.k(h)).transpose(-1, -2), -1)
+        return self.out(weights @ self.v(h))
+
+
+def test_linears_of_one_x_become_one_call(calls):
+    model, x = sparse(Heads()), torch.randn(3, 9, 24)
+    with torch.no_grad():
+        actual = torch.compile(model, backend="sparseref_c")(x)
+
+    torch.testing.assert_close(as_written(model, x), actual)
+    assert calls == [[(None, False), ("relu", False), (None, False)], [(None, False)]]
+
+
+def doubled(h):
+    h *= 2
+
+
+@pytest.mark.parametrize("between", [lambda h: h.add_(1), doubled, lambda h: h.__setitem__(0, 0), lambda h: torch.relu_(h[:1])])
+def test_what_changes_x_in_place_stays_between(calls, between):
+    """Key and value are of another x than query is."""
+    model, x = sparse(Heads(between)), torch.randn(3, 9, 24)
+    with torch.no_grad():
+        actual = torch.compile(model, backend="sparseref_c")(x)
+
+    torch.testing.assert_close(as_written(model, x), actual)
+    assert [len(steps) for steps in calls] == [1, 2, 1]
+
+
+class Into(nn.Module):
+    """The residual is changed in place, and another name shows it."""
+
+    def __init__(self):
+        super().__init__()
+        self.up = nn.Linear(24, 24)
+
+    def forward(self, x):
+        h = x * 1
+        seen = h[:1]
+        h += self.up(x)
+        return seen + h
+
+
+def test_a_residual_that_is_changed_in_place_is_not_fused(calls):
+    model, x = sparse(Into()), torch.randn(4, 24)
+    with torch.no_grad():
+        actual = torch.compile(model, backend="sparseref_c")(x)
+
+    torch.testing.assert_close(as_written(model, x), actual)
+    assert calls == [[(None, False)]]
+
+
+def test_results_are_freed_with_their_last_use():
+    """A call that kept its results until garbage is collected would touch new memory each time."""
+    weight, x = sparse(Block()).up.weight, torch.randn(40, 24)
+    gc.disable()
+    try:
+        with torch.no_grad():
+            gone = weakref.ref(functional.linear(x, weight))
+        assert gone() is None
+    finally:
+        gc.enable()
 
 
 def test_with_gradients_nothing_is_lost(calls):
@@ -102,7 +198,7 @@ def test_what_cannot_be_fused_is_left(calls, model):
         actual = torch.compile(model, backend="sparseref_c")(x)
 
     torch.testing.assert_close(as_written(model, x), actual)
-    assert calls == []
+    assert calls == [[(None, False)]]
 
 
 def test_dropout_stays_in_training(calls):
@@ -113,7 +209,7 @@ def test_dropout_stays_in_training(calls):
         expected = model(x)
         torch.manual_seed(1)
         torch.testing.assert_close(expected, compiled(x))
-    assert calls[-1] == ("gelu", False)
+    assert calls[-2:] == [[("gelu", False)], [(None, False)]]
 
 
 def test_a_dense_model_and_half_precision_run_as_they_are_written(calls):

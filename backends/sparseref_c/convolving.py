@@ -11,7 +11,7 @@ import numpy as np
 from sparseref.operators.conv2d import both
 
 from .library import CMatrix, CPatches
-from .multiplying import run
+from .multiplying import NOWHERE, product, run
 from .preparing import Prepared
 
 
@@ -42,5 +42,5 @@ def convolve_one(weight: Prepared, image: int, form: Sequence[int], window: Sequ
     form: C, H, W and their strides in elements; window: kernel, stride, padding, dilation and H', W', two each.
     """
     places = math.prod(window[-2:])
-    run(weight, CMatrix(None, 0, 0), CMatrix(out, 1, places), bias, tokens=places, at_most=at_most,
-        patches=CPatches(image, *form, *window))
+    run(product(weight, NOWHERE, CMatrix(out, 1, places), bias, tokens=places, patches=CPatches(image, *form, *window)),
+        weight.dtype, at_most)

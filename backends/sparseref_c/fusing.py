@@ -1,8 +1,10 @@
-"""torch.compile(model, backend="sparseref_c"): what follows a sparse Linear is computed while its sums are at hand.
+"""torch.compile(model, backend="sparseref_c"): what belongs to a sparse Linear is computed while its sums are at hand.
 
-Dynamo writes down which calls a model makes; here the ones that belong together become one product in C:
+Dynamo writes down which calls a model makes; here the ones that belong together become one call of C:
 
     linear -> gelu (both forms) or relu -> + a tensor of the same shape         each step may be missing
+    such a product -> linear -> ...                                             a feed-forward block
+    linears of one x                                                            query, key and value
 
 What lies between them is used by nothing else.  The other calls run as they were written down, one by one; the model is not
 edited.
@@ -12,83 +14,141 @@ from __future__ import annotations
 
 import operator
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 import torch
-from sparseref_torch import SparseTensor
-from sparseref_torch.tensor import kernels
 from torch import Tensor
-from torch.fx import GraphModule, Node
+from torch.fx import Graph, GraphModule, Node
 from torch.nn import functional
 
-from .torch_kernel import CKernel
+from . import steps
 
+LINEARS = (functional.linear, torch._C._nn.linear)
 GELUS, RELUS = (functional.gelu, torch._C._nn.gelu), (functional.relu, torch.relu)
 ADDS = (operator.add, operator.iadd, torch.add)
+IN_PLACE = (operator.setitem, operator.delitem, operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.imod,
+            operator.ifloordiv, operator.ipow, operator.iand, operator.ior, operator.ixor, operator.ilshift, operator.irshift,
+            operator.imatmul)
 
 
 def backend(graph: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
     """What torch.compile asks of a backend: a graph -> a function that runs it."""
     _drop_idle_dropout(graph)
-    for node in list(graph.graph.nodes):
-        if node.op == "call_function" and node.target in (functional.linear, torch._C._nn.linear):
-            _fuse(graph, node)
+    for group in _beside(_chained([_found(node) for node in graph.graph.nodes if node.target in LINEARS])):
+        _replace(graph.graph, group)
     graph.graph.lint()
     graph.recompile()
     return graph.forward
 
 
-def linear(x: Tensor, weight: Tensor, bias: Tensor | None, activation: str | None, added: Tensor | None) -> Tensor:
-    """x [..., K], weight [O, K], bias [O], added [..., O] -> activation(x W^T + bias) + added, [..., O].
+@dataclass
+class Found:
+    """A linear of the graph, and what follows it: the nodes that it replaces."""
 
-    In one product where the weight is sparse, C takes it and no gradient is wanted; else step by step.
-    """
-    if isinstance(weight, SparseTensor) and _at_once(x, weight, bias, added):
-        flat = x.reshape(-1, x.shape[-1])
-        kernel, _ = kernels.choose(weight.sparse, flat, weight.turned)
-        if isinstance(kernel, CKernel):
-            outputs = weight.shape[0]
-            rows = None if added is None else added.reshape(len(flat), outputs)
-            y = kernel.fused(weight.sparse, flat, weight.turned, bias, activation, rows)
-            return y.reshape(*x.shape[:-1], outputs)
-    y = functional.linear(x, weight, bias)
-    if activation is not None:
-        y = functional.relu(y) if activation == "relu" else functional.gelu(y, approximate=_FORMS[activation])
-    return y if added is None else y + added
+    nodes: list[Node]
+    x: Any
+    weight: Any
+    bias: Any
+    activation: str | None = None
+    added: Node | None = None
+    then: Found | None = None
 
+    @property
+    def first(self) -> Node:
+        return self.nodes[0]
 
-_FORMS = {"gelu": "none", "gelu_tanh": "tanh"}
+    @property
+    def last(self) -> Node:
+        return self.nodes[-1]
 
-
-def _at_once(x: Tensor, weight: SparseTensor, bias: Tensor | None, added: Tensor | None) -> bool:
-    """No gradient is wanted, and shapes and dtypes are the plain ones."""
-    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in (x, weight, bias, added)):
-        return False
-    outputs, inputs = weight.shape
-    return (x.dim() > 0 and x.shape[-1] == inputs and x.dtype == weight.dtype
-            and (bias is None or (bias.shape == (outputs,) and bias.dtype == x.dtype))
-            and (added is None or (added.shape == (*x.shape[:-1], outputs) and added.dtype == x.dtype)))
+    @property
+    def step(self) -> tuple[Any, ...]:
+        """As `steps.Given`."""
+        return self.weight, self.bias, self.activation, self.added, None if self.then is None else self.then.step
 
 
-def _fuse(graph: GraphModule, node: Node) -> None:
-    """One linear and what follows it -> one node."""
-    activation, last = None, node
-    step = _only_user(last)
-    if step is not None and _activation(step) is not None:
-        activation, last = _activation(step), step
-        step = _only_user(last)
-    added = None
-    if step is not None and (added := _added(step, last)) is not None:
-        last = step
-    if last is node:
-        return
+def _found(node: Node) -> Found:
+    """A linear -> with its activation and what is added, where nothing else needs what lies between."""
     given = (*node.args, *(None,) * (3 - len(node.args)))
     x, weight, bias = (node.kwargs.get(name, arg) for name, arg in zip(("input", "weight", "bias"), given, strict=True))
-    with graph.graph.inserting_after(last):
-        whole = graph.graph.call_function(linear, (x, weight, bias, activation, added))
-    whole.meta = dict(last.meta)
-    last.replace_all_uses_with(whole)
-    graph.graph.eliminate_dead_code()
+    found = Found([node], x, weight, bias)
+    step = _only_user(found.last)
+    if step is not None and _activation(step) is not None and _still([*found.nodes, step]):
+        found.activation = _activation(step)
+        found.nodes.append(step)
+        step = _only_user(found.last)
+    if step is not None and (added := _added(step, found.last)) is not None and _still([*found.nodes, step]):
+        found.added = added
+        found.nodes.append(step)
+    return found
+
+
+def _chained(found: list[Found]) -> list[Found]:
+    """Where a linear takes nothing but what another one gives, it becomes its next step."""
+    of_x = {one.x: one for one in found if isinstance(one.x, Node)}
+    taken = set()
+    for one in found:
+        after = of_x.get(one.last)
+        if after is not None and one.added is None and _only_user(one.last) is after.first and after.then is None \
+                and after.first not in taken and one.first not in taken and _still(one.nodes + after.nodes):
+            one.then = after
+            one.nodes += after.nodes
+            taken.add(after.first)
+    return [one for one in found if one.first not in taken]
+
+
+def _beside(found: list[Found]) -> list[list[Found]]:
+    """Linears of one x that need nothing but weights are one group; every other one is a group by itself."""
+    groups: list[list[Found]] = []
+    for one in found:
+        group = next((group for group in groups if group[0].x is one.x and _free(group[0]) and _free(one)
+                      and _still([group[0].first, *one.nodes])), None)
+        if group is None:
+            groups.append([one])
+        else:
+            group.append(one)
+    return groups
+
+
+def _free(found: Found) -> bool:
+    """It can be computed as soon as x is there."""
+    given = (found.weight, found.bias)
+    return found.then is None and found.added is None and all(
+        not isinstance(node, Node) or node.op in ("placeholder", "get_attr") for node in given)
+
+
+def _replace(graph: Graph, group: list[Found]) -> None:
+    """The linears of a group and what follows them -> one node."""
+    last = group[0].last if len(group) == 1 else group[0].first
+    with graph.inserting_after(last):
+        whole = graph.call_function(steps.linears, (group[0].x, *(one.step for one in group)))
+    before = whole
+    for number, one in enumerate(group):
+        with graph.inserting_after(before):
+            result = before = graph.call_function(operator.getitem, (whole, number))
+        result.meta = dict(one.last.meta)
+        one.last.replace_all_uses_with(result)
+        for node in reversed(one.nodes):
+            graph.erase_node(node)
+
+
+def _still(nodes: list[Node]) -> bool:
+    """From the first to the last no other node changes anything in place: what is read early may be read late."""
+    node = nodes[0]
+    while node is not nodes[-1]:
+        if node not in nodes and _in_place(node):
+            return False
+        node = node.next
+    return True
+
+
+def _in_place(node: Node) -> bool:
+    if node.op not in ("call_method", "call_function"):
+        return False
+    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
+    return (name.endswith("_") and not name.endswith("__")) or node.target in IN_PLACE or "out" in node.kwargs \
+        or bool(node.kwargs.get("inplace"))
 
 
 def _only_user(node: Node) -> Node | None:
@@ -112,7 +172,7 @@ def _added(node: Node, to: Node) -> Node | None:
     if node.target not in ADDS or node.kwargs or len(node.args) != 2:
         return None
     others = [arg for arg in node.args if arg is not to]
-    if len(others) != 1 or not isinstance(others[0], Node):
+    if len(others) != 1 or not isinstance(others[0], Node) or (node.target is operator.iadd and node.args[0] is not to):
         return None
     one, other = (each.meta.get("example_value") for each in (to, others[0]))
     if not isinstance(one, Tensor) or not isinstance(other, Tensor) or one.shape != other.shape or one.dtype != other.dtype:

@@ -20,8 +20,9 @@ ISA, THREADS = "SPARSEREF_C_ISA", "SPARSEREF_NUM_THREADS"
 
 RUN = np.dtype([("count", "u4"), ("row", "u4", 4)])
 SEGMENT = np.dtype([("first_run", "u8"), ("runs", "u8"), ("first_column", "u8"), ("first_value", "u8"),
-                    ("n", "u4"), ("abreast", "u4")])
+                    ("n", "u4"), ("abreast", "u2"), ("serves", "u2")])
 """Run and Segment of src/runs.h."""
+ONE_TOKEN, MANY_TOKENS = 1, 2
 ACTIVATIONS = {None: 0, "relu": 1, "gelu": 2, "gelu_tanh": 3}
 
 
@@ -72,9 +73,11 @@ class CPatches(ctypes.Structure):
 class CProduct(ctypes.Structure):
     """Product of src/runs.h."""
 
-    _fields_ = [("weight", ctypes.POINTER(CRuns)), ("x", CMatrix), ("y", CMatrix), ("added", CMatrix),
-                ("bias", ctypes.c_void_p), ("tokens", ctypes.c_int64), ("activation", ctypes.c_int32),
-                ("patches", ctypes.POINTER(CPatches))]
+
+CProduct._fields_ = [("weight", ctypes.POINTER(CRuns)), ("x", CMatrix), ("y", CMatrix), ("added", CMatrix),
+                     ("bias", ctypes.c_void_p), ("tokens", ctypes.c_int64), ("activation", ctypes.c_int32),
+                     ("patches", ctypes.POINTER(CPatches)),
+                     *((name, ctypes.POINTER(CProduct)) for name in ("then", "beside"))]
 
 
 class CChoice(ctypes.Structure):

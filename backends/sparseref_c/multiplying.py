@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from typing import Any
 
 import numpy as np
 
@@ -11,6 +12,7 @@ from sparseref import SpecError
 from .library import ACTIVATIONS, CMatrix, CPatches, CProduct, Library, library, threads
 from .preparing import Prepared
 
+NOWHERE = CMatrix(None, 0, 0)
 DONE, NO_MEMORY = 0, 1
 """SPARSEREF_DONE and SPARSEREF_NO_MEMORY of src/sparseref.h."""
 
@@ -32,8 +34,8 @@ def multiply(weight: Prepared, x: np.ndarray, bias: np.ndarray | None = None, ac
     if _readable("out", y, shape, weight) is not y or not y.flags.writeable:               # CLIB-3
         raise SpecError("CLIB-3", "the result cannot be written there.", wanted="aligned memory that may be written to",
                         given=f"strides {y.strides}, writeable: {y.flags.writeable}", fix="leave `out` out")
-    run(weight, CMatrix.of(x), CMatrix.of(y), None if bias is None else bias.ctypes.data, activation, CMatrix.of(added), len(x),
-        at_most, using)
+    run(product(weight, CMatrix.of(x), CMatrix.of(y), None if bias is None else bias.ctypes.data, activation, CMatrix.of(added),
+                len(x)), weight.dtype, at_most, using)
     return y
 
 
@@ -48,17 +50,22 @@ def _readable(what: str, array: np.ndarray, shape: tuple[int, ...], weight: Prep
     return array if fits else array.copy()
 
 
-def run(weight: Prepared, x: CMatrix, y: CMatrix, bias: int | None, activation: str | None = None, added: CMatrix | None = None,
-        tokens: int = 0, at_most: int | None = None, using: Library | None = None, patches: CPatches | None = None) -> None:
-    """As `multiply`, unchecked, of memory by its address: x [tokens, K], bias [O], added [tokens, O] -> y [tokens, O].
+def product(weight: Prepared, x: CMatrix, y: CMatrix, bias: int | None, activation: str | None = None,
+            added: CMatrix | None = None, tokens: int = 0, patches: CPatches | None = None, then: CProduct | None = None,
+            beside: CProduct | None = None) -> CProduct:
+    """Memory by its address: x [tokens, K], bias [O], added [tokens, O], y [tokens, O]; patches: the x of a convolution.
 
-    patches: the x of a convolution, instead of x.
+    then: a product of this one's result, which y is not needed for; beside: one more product of the same x.
     """
+    pointers = [None if one is None else ctypes.pointer(one) for one in (patches, then, beside)]
+    return CProduct(ctypes.pointer(weight.runs), x, y, added or NOWHERE, bias, tokens, ACTIVATIONS[activation], *pointers)
+
+
+def run(what: CProduct, dtype: np.dtype[Any], at_most: int | None = None, using: Library | None = None) -> None:
+    """Computes a product of weights of this dtype, unchecked.  Errors: CLIB-1, CLIB-2, MemoryError."""
     using = using or library()
-    product = CProduct(ctypes.pointer(weight.runs), x, y, added or CMatrix(None, 0, 0), bias, tokens, ACTIVATIONS[activation],
-                       None if patches is None else ctypes.pointer(patches))
-    status = using.functions.sparseref_linear(ctypes.byref(product), using.number, weight.dtype.itemsize, at_most or threads())
-    done(status, f"a tile of {weight.shape[1]} columns")
+    status = using.functions.sparseref_linear(ctypes.byref(what), using.number, dtype.itemsize, at_most or threads())
+    done(status, "a tile of tokens")
 
 
 def activated(values: np.ndarray, activation: str, at_most: int | None = None, using: Library | None = None) -> np.ndarray:

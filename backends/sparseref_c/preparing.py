@@ -19,7 +19,7 @@ import numpy as np
 from sparseref import NMG, SparseArray
 from sparseref.layouts.patterns import pattern_places
 
-from .library import RUN, SEGMENT, CRuns, CSizes, load
+from .library import MANY_TOKENS, ONE_TOKEN, RUN, SEGMENT, CRuns, CSizes, load
 
 GROUP_ROWS = 128
 """At least; sums of so many rows and a tile of tokens lie in the second-level cache."""
@@ -72,6 +72,7 @@ class Part(NamedTuple):
     values: np.ndarray
     n: int
     abreast: int
+    serves: int = ONE_TOKEN | MANY_TOKENS
 
 
 def _from_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple[int, int], real: Any) -> Prepared:
@@ -130,26 +131,47 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...]) -> Prepa
 
 def _patterns_in_fours(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, places: np.ndarray, m: int,
                        zeros: int) -> list[Part]:
-    """column [F, 4, S], values [F, 4, S, n], rising pattern [S], places [C, n] -> four block rows abreast.
+    """column [F, 4, S], values [F, 4, S, n], rising pattern [S], places [C, n] -> the runs of four block rows.
 
-    They have the same slots, those that any of them stores; a run ends with the last of its own.
+    Where all four store as many fibres they go abreast; where not, they do so for one token, with slots that any of them
+    stores, and are alone for many.
     """
-    n, starts = values.shape[-1], np.flatnonzero(np.diff(pattern, prepend=-1))             # P patterns
+    starts = np.flatnonzero(np.diff(pattern, prepend=-1))                                  # P patterns
+    slots_of = np.diff(starts, append=len(pattern))
     stored = column != zeros
-    kept = stored.any(axis=1)                                                              # [F, S]
-    rank = np.cumsum(kept, axis=1)                                                         # from 1, within a pattern
-    rank -= np.repeat(rank[:, starts] - kept[:, starts], np.diff(starts, append=len(pattern)), axis=1)
-    counts = np.maximum.reduceat(rank[:, None] * stored, starts, axis=2).swapaxes(1, 2)    # [F, P, 4]
+    counts = np.add.reduceat(stored, starts, axis=2, dtype=np.int64).swapaxes(1, 2)        # [F, P, 4]
     first = (np.arange(len(column))[:, None] * 4 + np.arange(4))[:, None, :, None] * m     # of a block row, in its group
     rows = first + places[pattern[starts]][None, :, None]                                  # [F, P, 4, n]
-    used = counts.any(axis=2)
-    columns, values = column.swapaxes(1, 2)[kept], values.transpose(0, 2, 3, 1)[kept]      # [kept, 4], [kept, n, 4]
+    alike = np.logical_and.reduceat((stored == stored[:, :1]).all(axis=1), starts, axis=1) # [F, P]
+
+    def abreast(which: np.ndarray, serves: int) -> list[Part]:
+        kept = stored.any(axis=1) & np.repeat(which, slots_of, axis=1)                     # [F, S]
+        most = np.add.reduceat(kept, starts, axis=1, dtype=np.int64)                       # [F, P]
+        used = most > 0
+        return _pieces(np.repeat(most[used], 4), rows[used].reshape(-1, rows.shape[-1]), column.swapaxes(1, 2)[kept],
+                       values.transpose(0, 2, 3, 1)[kept], 4, serves)
+
+    def alone(which: np.ndarray) -> list[Part]:
+        order = np.argsort(np.tile(pattern, 4), kind="stable")                             # pattern, block row, slot
+        kept = stored & np.repeat(which, slots_of, axis=1)[:, None]
+        kept, columns, some = (array.reshape(len(array), -1, *array.shape[3:])[:, order] for array in (kept, column, values))
+        used = which[..., None] & (counts > 0)
+        return _pieces(counts[used], rows[used], columns[kept], some[kept][..., None], 1, MANY_TOKENS)
+
+    parts = abreast(alike, ONE_TOKEN | MANY_TOKENS)
+    return parts if alike.all() else [*parts, *abreast(~alike, ONE_TOKEN), *alone(~alike)]
+
+
+def _pieces(counts: np.ndarray, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, abreast: int,
+            serves: int) -> list[Part]:
+    """counts [runs], rows [runs, n], columns [kept, abreast], values [kept, n, abreast] -> a part for each piece of n."""
     parts = []
-    for begin in range(0, n, MOST_ROWS):
-        piece = slice(begin, min(begin + MOST_ROWS, n))
-        runs = np.zeros(counts.shape, RUN)
-        runs["count"], runs["row"][..., :piece.stop - begin] = counts, rows[..., piece]
-        parts.append(Part(runs[used].reshape(-1), columns.reshape(-1), values[:, piece].reshape(-1), piece.stop - begin, 4))
+    for begin in range(0, rows.shape[1], MOST_ROWS):
+        piece = rows[:, begin:begin + MOST_ROWS]
+        runs = np.zeros(len(counts), RUN)
+        runs["count"], runs["row"][:, :piece.shape[1]] = counts, piece
+        some = values[:, begin:begin + MOST_ROWS].reshape(-1)
+        parts.append(Part(runs, columns.reshape(-1), some, piece.shape[1], abreast, serves))
     return parts
 
 
@@ -176,7 +198,8 @@ def _prepared(shape: tuple[int, ...], group_rows: int, block_rows: int, widest: 
     for field, sizes in (("first_run", segments["runs"]), ("first_column", [len(part.columns) for part in parts]),
                          ("first_value", [len(part.values) for part in parts])):
         segments[field] = np.append(0, np.cumsum(sizes, dtype=np.uint64))[:-1]
-    segments["n"], segments["abreast"] = [part.n for part in parts], [part.abreast for part in parts]
+    for field in ("n", "abreast", "serves"):
+        segments[field] = [getattr(part, field) for part in parts]
     arrays = (np.cumsum([0, *(len(group) for group in groups)]), segments,
               np.concatenate([np.zeros(0, RUN), *(part.runs for part in parts)]),
               np.concatenate([np.zeros(0, np.int64), *(part.columns for part in parts)]).astype(np.uint32),

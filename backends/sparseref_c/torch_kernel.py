@@ -7,8 +7,9 @@ import math
 from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
-from typing import ClassVar
+from typing import ClassVar, NamedTuple
 
+import numpy as np
 import torch
 from sparseref_torch.selection import without_nan
 from sparseref_torch.tensor.kernels import Kernel, finite, in_training
@@ -22,11 +23,23 @@ from sparseref.sparsifiers.nmg import GreedyNMG
 from . import placing
 from .backend import CBackend, not_built
 from .convolving import convolve_one
-from .library import CMatrix, load
-from .multiplying import run
+from .library import CMatrix, CProduct, load
+from .multiplying import NOWHERE, product, run
 from .preparing import Prepared, prepare
 
 DTYPES = (torch.float32, torch.float64)
+_NUMPY = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+
+
+class Step(NamedTuple):
+    """One product of x [T, K]: activation(x aT + bias) + added, a [O, K], turned [K, O]; then, one of what it gives."""
+
+    a: TorchSparse
+    turned: bool = False
+    bias: Tensor | None = None
+    activation: str | None = None
+    added: Tensor | None = None
+    then: Step | None = None
 
 
 class CKernel(Kernel):
@@ -55,8 +68,11 @@ class CKernel(Kernel):
 
     @staticmethod
     def most_dense(a: TorchSparse, tokens: int) -> float:
-        """The density up to which it takes a weight. Measured: from four tokens on the useful share of the machine's peak is 0.5
-        to 0.9 here and 0.7 to 0.9 in torch's dense product; fewer leave most of a vector empty."""
+        """The density up to which it takes a weight.
+
+        Measured: from four tokens on the useful share of the machine's peak is 0.5 to 0.9 here and 0.7 to 0.9 in torch's dense
+        product; fewer leave most of a vector empty.
+        """
         if tokens == 1:                                        # no vector of tokens, but four block rows of nmg in one
             return 0.7 if isinstance(a.layout, sr.NMG) else 0.3
         return 0.2 if tokens < 4 else 0.7
@@ -84,13 +100,31 @@ class CKernel(Kernel):
     def fused(self, a: TorchSparse, x: Tensor, turned: bool, bias: Tensor | None = None, activation: str | None = None,
               added: Tensor | None = None) -> Tensor:
         """a [R, C], x [T, C], bias [R], added [T, R] -> activation(x aT + bias) + added, [T, R]; turned: C for R."""
-        weight: Prepared = self._prepared[turned].of(a, _TRANSPOSED if turned else _AS_IT_IS)
-        out = x.new_empty(x.shape[0], weight.shape[0])
-        bias = None if bias is None else bias.to(out.dtype).contiguous()
-        added = None if added is None else added.to(out.dtype)
-        run(weight, _matrix(x), _matrix(out), None if bias is None else bias.data_ptr(), activation, _matrix(added),
-            tokens=x.shape[0], at_most=torch.get_num_threads())
-        return out
+        return self.products(x, [Step(a, turned, bias, activation, added)])[0]
+
+    def products(self, x: Tensor, steps: Sequence[Step]) -> list[Tensor]:
+        """x [T, K] -> what each step gives, [T, O]; x is turned once for all."""
+        outs: list[Tensor] = []
+        kept: list[Tensor] = []                                # C is given their addresses
+        what = None
+        for step in reversed(steps):
+            then = None if step.then is None else self._described(step.then, x, outs, kept)
+            what = self._described(step, x, outs, kept, then, what)
+        if what is not None:
+            run(what, _NUMPY[x.dtype], torch.get_num_threads())
+        return outs[::-1]
+
+    def _described(self, step: Step, x: Tensor, outs: list[Tensor], kept: list[Tensor], then: CProduct | None = None,
+                   beside: CProduct | None = None) -> CProduct:
+        """One step for C; its result, unless another product follows, is the last of outs."""
+        weight: Prepared = self._prepared[step.turned].of(step.a, _TRANSPOSED if step.turned else _AS_IT_IS)
+        bias = None if step.bias is None else step.bias.to(x.dtype).contiguous()
+        added = None if step.added is None else step.added.to(x.dtype)
+        kept.extend(tensor for tensor in (bias, added) if tensor is not None)
+        if then is None:
+            outs.append(x.new_empty(x.shape[0], weight.shape[0]))
+        y, first_bias = NOWHERE if then else _matrix(outs[-1]), None if bias is None else bias.data_ptr()
+        return product(weight, _matrix(x), y, first_bias, step.activation, _matrix(added), x.shape[0], None, then, beside)
 
     def convolve(self, a: TorchSparse, image: Tensor, bias: Tensor | None, kernel: Sequence[int], stride: Sequence[int],
                  padding: Sequence[int], dilation: Sequence[int], sides: Sequence[int]) -> Tensor | None:
@@ -136,4 +170,4 @@ _AS_IT_IS, _TRANSPOSED = _prepare(False), _prepare(True)
 
 def _matrix(tensor: Tensor | None) -> CMatrix:
     """A tensor [M, N] of any strides, where it lies."""
-    return CMatrix(None, 0, 0) if tensor is None else CMatrix(ctypes.c_void_p(tensor.data_ptr()), *tensor.stride())
+    return NOWHERE if tensor is None else CMatrix(ctypes.c_void_p(tensor.data_ptr()), *tensor.stride())

@@ -9,8 +9,8 @@
 typedef struct {
     int lanes;
     int (*vectors_at_most)(int n);
-    int64_t (*scratch)(const Runs *w, int width);
-    void (*linear)(const Product *p, int64_t first_token, int64_t tokens, int64_t first_group, int64_t groups, void *scratch);
+    int64_t (*scratch)(const Product *p, int width);
+    void (*linear)(const Product *p, int64_t first_token, int64_t tokens, int64_t split, int64_t splits, void *scratch);
     void (*activate)(void *values, int64_t first, int64_t end, int32_t activation);      /* in place */
     size_t (*choice_bytes)(const Choice *c);                                             /* of double alone */
     void (*choose_patterns)(const Choice *c, int64_t block_row, void *scratch);

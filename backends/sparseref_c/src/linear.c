@@ -47,24 +47,36 @@ static void begin_sums(const Product *p, int64_t first_row, int64_t rows, int64_
     }
 }
 
-/* One token: nothing to turn. */
-static void linear_of_one(const Product *p, int64_t token, int64_t first_group, int64_t groups, REAL *scratch)
+/* The groups of rows that fall to one of `splits` shares. */
+typedef struct {
+    int64_t first, end;
+} Share;
+
+static Share share_of(const Runs *w, int64_t split, int64_t splits)
+{
+    int64_t each = (w->groups + splits - 1) / splits, first = split * each;
+    return (Share){first, first + each < w->groups ? first + each : w->groups};
+}
+
+static int64_t rows_of(const Runs *w, int64_t group)
+{
+    int64_t left = w->rows - group * w->group_rows;
+    return left < w->group_rows ? left : w->group_rows;
+}
+
+/* One token, x [K + 1]: nothing to turn. */
+static void multiply_token(const Product *p, const REAL *x, int64_t token, Share share, REAL *scratch)
 {
     const Runs *w = p->weight;
-    const REAL *x = (const REAL *)p->x.first + token * p->x.outer;
-    REAL *copy = scratch, *sums = copy + w->columns + 1, *in_order = sums + w->group_rows;
+    REAL *sums = scratch, *in_order = sums + w->group_rows;
     uint32_t *place = (uint32_t *)(in_order + w->group_rows);
     place_sums(w, w->group_rows, place);
-    for (int64_t k = 0; k < w->columns; k++)
-        copy[k] = x[k * p->x.inner];
-    copy[w->columns] = 0;
-    for (int64_t group = first_group; group < first_group + groups; group++) {
-        int64_t first_row = group * w->group_rows;
-        int64_t rows = w->rows - first_row < w->group_rows ? w->rows - first_row : w->group_rows;
+    for (int64_t group = share.first; group < share.end; group++) {
+        int64_t first_row = group * w->group_rows, rows = rows_of(w, group);
         memset(sums, 0, sizeof(REAL) * (size_t)w->group_rows);
         for (int64_t r = 0; p->bias && r < rows; r++)
             sums[place[r]] = ((const REAL *)p->bias)[first_row + r];
-        multiply_by_one(w, group, copy, sums, place);
+        multiply_by_one(w, group, x, sums, place);
         for (int64_t r = 0; r < rows; r++)
             in_order[r] = sums[place[r]];
         for (int64_t r = 0; r < rows; r += LANES) {
@@ -74,34 +86,77 @@ static void linear_of_one(const Product *p, int64_t token, int64_t first_group, 
     }
 }
 
-/* Memory of one tile of `width` tokens, in REALs; a single token has its sums twice, and their places. */
-static int64_t NAME(scratch)(const Runs *w, int width)
-{
-    return (w->columns + 1 + w->group_rows) * width + 3 * w->group_rows;
-}
-
-/* Tokens and groups of rows of one product; scratch is this thread's own. */
-static void NAME(linear)(const Product *p, int64_t first_token, int64_t tokens, int64_t first_group, int64_t groups,
-                         void *scratch)
+/* x tile [K + 1][V vectors] -> y, tokens from first_token on. */
+static void multiply_tile(const Product *p, const REAL *x_tile, int64_t first_token, int64_t tokens, Share share, REAL *y_tile)
 {
     const Runs *w = p->weight;
-    if (tokens == 1 && !p->patches) {
-        linear_of_one(p, first_token, first_group, groups, scratch);
+    int V = vectors_for(tokens), width = V * LANES;
+    for (int64_t group = share.first; group < share.end; group++) {
+        int64_t rows = rows_of(w, group);
+        begin_sums(p, group * w->group_rows, rows, w->group_rows, width, y_tile);
+        NAME(multiply)(w, group, V, x_tile, y_tile);
+        finish(p, first_token, tokens, group * w->group_rows, rows, y_tile, width);
+    }
+}
+
+/* The same -> the x tile [O + 1][V vectors] of the next product; its memory goes on to the end of the last group. */
+static void multiply_on(const Product *p, const REAL *x_tile, int64_t tokens, REAL *next)
+{
+    const Runs *w = p->weight;
+    int V = vectors_for(tokens), width = V * LANES;
+    for (int64_t group = 0; group < w->groups; group++) {
+        REAL *y_tile = next + group * w->group_rows * width;
+        begin_sums(p, group * w->group_rows, rows_of(w, group), w->group_rows, width, y_tile);
+        NAME(multiply)(w, group, V, x_tile, y_tile);
+        NAME(activate)(y_tile, 0, rows_of(w, group) * width, p->activation);
+    }
+    memset(next + w->rows * width, 0, sizeof(REAL) * (size_t)width);
+}
+
+/* Memory of one tile of `width` tokens, in REALs: x, what lies between two products, sums.  A single token has its sums twice,
+ * and their places. */
+static int64_t NAME(scratch)(const Product *p, int width)
+{
+    int64_t between = 0, sums = 0;
+    for (const Product *q = p; q; q = q->beside) {
+        const Runs *last = q->then ? q->then->weight : q->weight;
+        int64_t needed = last->group_rows * (width > 3 ? width : 3);
+        sums = needed > sums ? needed : sums;
+        needed = q->then ? (q->weight->groups * q->weight->group_rows + 1) * width : 0;
+        between = needed > between ? needed : between;
+    }
+    return (p->weight->columns + 1) * width + between + sums;
+}
+
+/* Tokens of all products of one x, of each the groups of rows of one share; scratch is this thread's own. */
+static void NAME(linear)(const Product *p, int64_t first_token, int64_t tokens, int64_t split, int64_t splits, void *scratch)
+{
+    int64_t columns = p->weight->columns;
+    REAL *x_tile = scratch;
+    if (tokens == 1 && !p->patches && !p->then) {
+        const REAL *x = (const REAL *)p->x.first + first_token * p->x.outer;
+        for (int64_t k = 0; k < columns; k++)
+            x_tile[k] = x[k * p->x.inner];
+        x_tile[columns] = 0;
+        for (; p; p = p->beside)
+            multiply_token(p, x_tile, first_token, share_of(p->weight, split, splits), x_tile + columns + 1);
         return;
     }
-    int V = vectors_for(tokens);
-    int width = V * LANES;
-    REAL *x_tile = scratch, *y_tile = x_tile + (w->columns + 1) * width;
+    int width = vectors_for(tokens) * LANES;
+    REAL *rest = x_tile + (columns + 1) * width;
     if (p->patches)
         pack_patches(p->patches, first_token, tokens, width, x_tile);
     else
-        pack_x(&p->x, w->columns, first_token, tokens, width, x_tile);
-    memset(x_tile + w->columns * width, 0, sizeof(REAL) * (size_t)width);
-    for (int64_t group = first_group; group < first_group + groups; group++) {
-        int64_t first_row = group * w->group_rows;
-        int64_t rows = w->rows - first_row < w->group_rows ? w->rows - first_row : w->group_rows;
-        begin_sums(p, first_row, rows, w->group_rows, width, y_tile);
-        NAME(multiply)(w, group, V, x_tile, y_tile);
-        finish(p, first_token, tokens, first_row, rows, y_tile, width);
+        pack_x(&p->x, columns, first_token, tokens, width, x_tile);
+    memset(x_tile + columns * width, 0, sizeof(REAL) * (size_t)width);
+    for (; p; p = p->beside) {
+        if (!p->then) {
+            multiply_tile(p, x_tile, first_token, tokens, share_of(p->weight, split, splits), rest);
+            continue;
+        }
+        const Runs *w = p->then->weight;
+        multiply_on(p, x_tile, tokens, rest);
+        multiply_tile(p->then, rest, first_token, tokens, share_of(w, split, splits),
+                      rest + (p->weight->groups * p->weight->group_rows + 1) * width);
     }
 }

@@ -100,5 +100,6 @@ static void NAME(multiply)(const Runs *w, int64_t group, int V, const REAL *x, R
     static void (*const of_v[9])(const Runs *, const Segment *, const REAL *, REAL *) = {
         [1] = multiply_1, [2] = multiply_2, [3] = multiply_3, [4] = multiply_4, [6] = multiply_6, [8] = multiply_8};
     for (int64_t s = w->segment_of[group]; s < w->segment_of[group + 1]; s++)
-        of_v[V](w, w->segments + s, x, y);
+        if (w->segments[s].serves & MANY_TOKENS)
+            of_v[V](w, w->segments + s, x, y);
 }

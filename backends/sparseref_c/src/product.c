@@ -10,19 +10,44 @@ typedef struct {
     const Product *product;
     const Kernels *kernels;
     size_t real_bytes;
-    int64_t width, tiles, splits, groups_each;
+    int64_t width, tiles, splits;
     atomic_int status;
 } Work;
 
+/* What all products of one x need, and all that follow them. */
+typedef struct {
+    int64_t widest_run, groups;
+    int chained;
+} Needs;
+
+static void need(Needs *needs, const Runs *w)
+{
+    needs->widest_run = w->widest_run > needs->widest_run ? w->widest_run : needs->widest_run;
+    needs->groups = w->groups > needs->groups ? w->groups : needs->groups;
+}
+
+static Needs needs_of(const Product *p)
+{
+    Needs needs = {1, 1, 0};
+    for (; p; p = p->beside) {
+        need(&needs, p->weight);
+        if (p->then) {
+            need(&needs, p->then->weight);
+            needs.chained = 1;
+        }
+    }
+    return needs;
+}
+
 /* Tokens of a tile: as many vectors as n leaves registers for, fewer where that keeps all threads at work. */
-static int64_t width_for(const Product *p, const Kernels *kernels, int threads)
+static int64_t width_for(int64_t tokens, int64_t widest_run, const Kernels *kernels, int threads)
 {
     static const int vectors[] = {8, 6, 4, 3, 2, 1};
-    int most = kernels->vectors_at_most((int)p->weight->widest_run);
+    int most = kernels->vectors_at_most((int)widest_run);
     int64_t best = 0, least = INT64_MAX;
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
         int64_t width = (int64_t)vectors[i] * kernels->lanes;
-        int64_t tiles = (p->tokens + width - 1) / width, rounds = (tiles + threads - 1) / threads;
+        int64_t tiles = (tokens + width - 1) / width, rounds = (tiles + threads - 1) / threads;
         int64_t cost = rounds * (vectors[i] + 1);          /* a vector's loads of weights count about as one more */
         if (vectors[i] <= most && cost < least) {
             least = cost;
@@ -45,18 +70,32 @@ static int fit(const Patches *patches, const Product *p)
            && patches->channels * patches->kernel_height * patches->kernel_width == p->weight->columns;
 }
 
+static int known(int32_t activation) { return activation >= NO_ACTIVATION && activation <= GELU_TANH; }
+
+/* A product and the one that follows it belong together, and what stands beside them has the same x. */
+static int good(const Product *p)
+{
+    for (const Product *q = p; q; q = q->beside) {
+        const Product *then = q->then;
+        if (!known(q->activation) || q->weight->columns != p->weight->columns || (q != p && q->patches))
+            return 0;
+        if (then && (q->added.first || then->then || then->beside || then->patches || !known(then->activation)
+                     || then->weight->columns != q->weight->rows))
+            return 0;
+    }
+    return !p->tokens || !p->patches || fit(p->patches, p);
+}
+
 static void one_task(void *what, int64_t index)
 {
     Work *work = what;
     const Product *p = work->product;
-    int64_t tile = index / work->splits, first_group = index % work->splits * work->groups_each;
-    int64_t first = tile * work->width, tokens = p->tokens - first < work->width ? p->tokens - first : work->width;
-    int64_t left = p->weight->groups - first_group;
-    void *scratch = scratch_memory((size_t)work->kernels->scratch(p->weight, (int)work->width) * work->real_bytes);
-    if (!scratch)
+    int64_t first = index / work->splits * work->width, left = p->tokens - first;
+    void *scratch = scratch_memory((size_t)work->kernels->scratch(p, (int)work->width) * work->real_bytes);
+    if (scratch)
+        work->kernels->linear(p, first, left < work->width ? left : work->width, index % work->splits, work->splits, scratch);
+    else
         atomic_store(&work->status, SPARSEREF_NO_MEMORY);
-    else if (left > 0)
-        work->kernels->linear(p, first, tokens, first_group, left < work->groups_each ? left : work->groups_each, scratch);
 }
 
 int sparseref_linear(const Product *p, int set, int real_bytes, int threads)
@@ -64,18 +103,18 @@ int sparseref_linear(const Product *p, int set, int real_bytes, int threads)
     const Kernels *kernels = kernels_of(set, real_bytes);
     if (!kernels)
         return SPARSEREF_NO_SUCH_SET;
-    if (p->tokens < 0 || threads < 1 || p->activation < NO_ACTIVATION
-        || p->activation > GELU_TANH || (p->tokens && p->patches && !fit(p->patches, p)))
+    if (p->tokens < 0 || threads < 1 || !good(p))
         return SPARSEREF_BAD_ARGUMENT;
-    if (p->tokens == 0 || p->weight->groups == 0)
+    if (p->tokens == 0)
         return SPARSEREF_DONE;
-    Work work = {.product = p, .kernels = kernels, .real_bytes = (size_t)real_bytes};
-    work.width = width_for(p, work.kernels, threads);
+    Needs needs = needs_of(p);
+    Work work = {.product = p, .kernels = kernels, .real_bytes = (size_t)real_bytes, .splits = 1};
+    work.width = width_for(p->tokens, needs.widest_run, kernels, threads);
     work.tiles = (p->tokens + work.width - 1) / work.width;
-    work.splits = work.tiles >= threads ? 1 : (threads + work.tiles - 1) / work.tiles;
-    if (work.splits > p->weight->groups)
-        work.splits = p->weight->groups;
-    work.groups_each = (p->weight->groups + work.splits - 1) / work.splits;
+    if (!needs.chained && work.tiles < threads)            /* what follows needs all rows */
+        work.splits = (threads + work.tiles - 1) / work.tiles;
+    if (work.splits > needs.groups)
+        work.splits = needs.groups;
     run_tasks(threads, work.tiles * work.splits, one_task, &work);
     return atomic_load(&work.status);
 }

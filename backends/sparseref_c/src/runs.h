@@ -12,7 +12,8 @@
  *
  * Four runs may go abreast: column 0 of each, column 1 of each, ..., and so their values.  They are the runs of one pattern in
  * four block rows, so that row i of the four is block_rows apart.  All are as long as the longest in memory: a shorter one goes
- * on with the column behind the last, which is 0 in every x.
+ * on with the column behind the last, which is 0 in every x.  Where that is much, the same runs stand there twice: abreast for
+ * one token, and one by one for many.
  */
 #ifndef SPARSEREF_RUNS_H
 #define SPARSEREF_RUNS_H
@@ -21,6 +22,7 @@
 #include <stdint.h>
 
 enum { MOST_ROWS = 4, MOST_VECTORS = 8, ABREAST = 4 };     /* rows of a run, n above 4 is cut up; vectors of tokens in a tile */
+enum { ONE_TOKEN = 1, MANY_TOKENS = 2 };
 
 typedef struct {
     uint32_t count;                /* columns */
@@ -40,7 +42,8 @@ typedef struct {
     uint64_t first_column;         /* where its columns begin */
     uint64_t first_value;          /* where its values begin: run by run, column by column, n each, of each run abreast */
     uint32_t n;
-    uint32_t abreast;              /* 1, or ABREAST: runs in fours */
+    uint16_t abreast;              /* 1, or ABREAST: runs in fours */
+    uint16_t serves;               /* ONE_TOKEN, MANY_TOKENS or both; others pass it by */
 } Segment;
 
 typedef struct {
@@ -73,14 +76,20 @@ typedef struct {
 
 enum { NO_ACTIVATION, RELU, GELU, GELU_TANH };
 
-/* y [T, O] = activation(x [T, K] W^T + bias [O]) + added [T, O]; bias and added may be null. */
-typedef struct {
+/* y [T, O] = activation(x [T, K] W^T + bias [O]) + added [T, O]; bias and added may be null.
+ *
+ * Products of the same x stand beside each other.  Where y is the x of one more product and wanted for nothing else, that is
+ * `then`, and y is not written.
+ */
+typedef struct Product {
     const Runs *weight;
     Matrix x, y, added;
     const void *bias;
     int64_t tokens;
     int32_t activation;
     const Patches *patches;        /* instead of x, or null */
+    const struct Product *then;    /* of its own: weight, y, added, bias, activation */
+    const struct Product *beside;  /* the same and `then` */
 } Product;
 
 #endif

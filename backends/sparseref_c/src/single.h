@@ -79,7 +79,8 @@ ALWAYS_INLINE void segment_of_one(const Runs *w, const Segment *s, const REAL *x
 static void multiply_by_one(const Runs *w, int64_t group, const REAL *x, REAL *sums, const uint32_t *place)
 {
     for (const Segment *s = w->segments + w->segment_of[group]; s < w->segments + w->segment_of[group + 1]; s++)
-        switch (s->n) {
+        switch (s->serves & ONE_TOKEN ? s->n : 0) {
+        case 0: break;
         case 1: segment_of_one(w, s, x, sums, place, 1); break;
         case 2: segment_of_one(w, s, x, sums, place, 2); break;
         case 3: segment_of_one(w, s, x, sums, place, 3); break;
