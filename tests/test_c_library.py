@@ -51,6 +51,19 @@ def test_threads_do_not_change_a_bit(form, tokens):
     assert np.array_equal(expected[:1], multiply(weight, x[:1], bias))
 
 
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("tokens", [1, 9])
+def test_abreast_or_not_is_the_same_weight(form, tokens):
+    """Whole numbers, so that every order of summing is exact; without fours each value stands once."""
+    a = sr.sparsify(np.random.default_rng(0).integers(1, 9, (300, 150)).astype(np.float32), form)
+    x = np.random.default_rng(1).integers(-4, 5, (tokens, 150)).astype(np.float32)
+    alone = prepare(a, abreast=False)
+    values = alone.arrays[-1]
+
+    assert np.array_equal(multiply(prepare(a), x), multiply(alone, x))
+    assert np.array_equal(np.sort(a.values[a.layout.positions(a) >= 0]), np.sort(values[values != 0]))     # 0: rows behind the last
+
+
 def test_many_python_threads_at_once():
     weight, x = prepare(sr.sparsify(drawn((260, 90)), "nmg:2:4:4")), drawn((70, 90), seed=1)
     expected, wrong = multiply(weight, x), []

@@ -11,7 +11,6 @@ from __future__ import annotations
 import ctypes
 import math
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,7 +18,7 @@ import numpy as np
 from sparseref import NMG, SparseArray
 from sparseref.layouts.patterns import pattern_places
 
-from .library import MANY_TOKENS, ONE_TOKEN, RUN, SEGMENT, CRuns, CSizes, load
+from .library import ANY, MANY_TOKENS, ONE_TOKEN, RUN, SEGMENT, CRuns, CSizes, load
 
 GROUP_ROWS = 128
 """At least; sums of so many rows and a tile of tokens lie in the second-level cache."""
@@ -44,14 +43,14 @@ class Prepared:
     arrays: tuple[np.ndarray, ...]
 
 
-def prepare(a: SparseArray, transposed: bool = False) -> Prepared:
+def prepare(a: SparseArray, transposed: bool = False, abreast: bool = True) -> Prepared:
     """A valid array [..., K] in any layout -> Prepared [..., K] with its first sides in one, float32 for all types but float64.
 
-    transposed: [..., K, N] -> Prepared [... N, K].
+    transposed: [..., K, N] -> Prepared [... N, K].  abreast: in fours, faster with few tokens; without, each value stands once.
     """
     layout = a.layout
     if a.ndim == 2 and isinstance(layout, NMG) and layout.sparse_axis % 2 == int(transposed):
-        return _from_patterns(a, layout, a.shape[::-1] if transposed else a.shape)
+        return _from_patterns(a, layout, a.shape[::-1] if transposed else a.shape, abreast)
     positions = a.layout.positions(a).reshape(-1)
     stored = positions >= 0
     row, column = np.divmod(positions[stored], a.shape[-1])
@@ -61,7 +60,7 @@ def prepare(a: SparseArray, transposed: bool = False) -> Prepared:
         batch, K = np.divmod(row, a.shape[-2])
         row, column = batch * a.shape[-1] + column, K
         shape = (math.prod(a.shape[:-2]) * a.shape[-1], a.shape[-2])
-    return _from_entries(row, column, a.values.reshape(-1)[stored], shape, _real(a.dtype))
+    return _from_entries(row, column, a.values.reshape(-1)[stored], shape, _real(a.dtype), abreast)
 
 
 class Part(NamedTuple):
@@ -72,20 +71,22 @@ class Part(NamedTuple):
     values: np.ndarray
     n: int
     abreast: int
-    serves: int = ONE_TOKEN | MANY_TOKENS
+    serves: int = ANY
 
 
-def _from_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple[int, int], real: Any) -> Prepared:
+def _from_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple[int, int], real: Any,
+                  abreast: bool) -> Prepared:
     """Entries in any order, duplicates among them -> runs of one row within a block of columns."""
     group = row // GROUP_ROWS
     order = np.lexsort((column, row, column // SINGLE_COLUMNS, group))
     row, column, value = row[order] % GROUP_ROWS, column[order], value[order]
     edges = np.searchsorted(group[order], np.arange(-(-shape[0] // GROUP_ROWS) + 1))
-    parts = [_rows_in_fours(row[first:end], column[first:end], value[first:end], shape[1]) for first, end in pairwise(edges)]
+    most = MOST_FILLED if abreast else 0
+    parts = [_rows_in_fours(row[one], column[one], value[one], shape[1], most) for one in map(slice, edges[:-1], edges[1:])]
     return _prepared(shape, GROUP_ROWS, 1, 1, parts, real)
 
 
-def _rows_in_fours(row: np.ndarray, column: np.ndarray, value: np.ndarray, zeros: int) -> list[Part]:
+def _rows_in_fours(row: np.ndarray, column: np.ndarray, value: np.ndarray, zeros: int, most: float) -> list[Part]:
     """One group's entries, by block of columns, row and column -> four rows abreast where about as long; rows alone."""
     begins = np.diff(row // 4, prepend=-1).astype(bool) | np.diff(column // SINGLE_COLUMNS, prepend=-1).astype(bool)
     four, starts = np.cumsum(begins) - 1, np.flatnonzero(begins)                           # four rows in a block
@@ -94,7 +95,7 @@ def _rows_in_fours(row: np.ndarray, column: np.ndarray, value: np.ndarray, zeros
     rank = np.arange(len(row)) - (np.cumsum(counts) - counts)[run]                         # of an entry in its run
     counts = counts.reshape(-1, 4)
     size = 4 * counts.max(axis=1, initial=0)
-    abreast = size <= MOST_FILLED * counts.sum(axis=1)
+    abreast = size <= most * counts.sum(axis=1)
     runs = np.zeros(counts.shape, RUN)
     runs["count"], runs["row"][..., 0] = counts, row[starts, None] // 4 * 4 + np.arange(4)
     end, inside = np.cumsum(size * abreast), abreast[four]
@@ -106,7 +107,7 @@ def _rows_in_fours(row: np.ndarray, column: np.ndarray, value: np.ndarray, zeros
             Part(alone[alone["count"] > 0], column[~inside], value[~inside], 1, 1)]
 
 
-def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...]) -> Prepared:
+def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...], abreast: bool) -> Prepared:
     """nmg, its sparse axis along the rows: values [1, RB, S, n], idx [1, RB, S] -> a run for each pattern of a block row."""
     fibres, m, n = shape[1], layout.m, layout.n
     pattern, chunk = _slots(layout, fibres)                                                # [S] each
@@ -124,13 +125,13 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...]) -> Prepa
         blocks.append((slots, pattern[slots]))
     groups = [[part for slots, of_slot in blocks
                for part in _patterns_in_fours(column[first:first + each, :, slots], values[first:first + each, :, slots],
-                                              of_slot, pattern_places(n, m), m, fibres)]
+                                              of_slot, pattern_places(n, m), m, fibres, abreast)]
               for first in range(0, len(column), each)]
     return _prepared(shape, each * 4 * m, m, min(n, MOST_ROWS), groups, _real(a.dtype))
 
 
 def _patterns_in_fours(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, places: np.ndarray, m: int,
-                       zeros: int) -> list[Part]:
+                       zeros: int, in_fours: bool) -> list[Part]:
     """column [F, 4, S], values [F, 4, S, n], rising pattern [S], places [C, n] -> the runs of four block rows.
 
     Where all four store as many fibres they go abreast; where not, they do so for one token, with slots that any of them
@@ -151,15 +152,17 @@ def _patterns_in_fours(column: np.ndarray, values: np.ndarray, pattern: np.ndarr
         return _pieces(np.repeat(most[used], 4), rows[used].reshape(-1, rows.shape[-1]), column.swapaxes(1, 2)[kept],
                        values.transpose(0, 2, 3, 1)[kept], 4, serves)
 
-    def alone(which: np.ndarray) -> list[Part]:
+    def alone(which: np.ndarray, serves: int) -> list[Part]:
         order = np.argsort(np.tile(pattern, 4), kind="stable")                             # pattern, block row, slot
         kept = stored & np.repeat(which, slots_of, axis=1)[:, None]
         kept, columns, some = (array.reshape(len(array), -1, *array.shape[3:])[:, order] for array in (kept, column, values))
         used = which[..., None] & (counts > 0)
-        return _pieces(counts[used], rows[used], columns[kept], some[kept][..., None], 1, MANY_TOKENS)
+        return _pieces(counts[used], rows[used], columns[kept], some[kept][..., None], 1, serves)
 
-    parts = abreast(alike, ONE_TOKEN | MANY_TOKENS)
-    return parts if alike.all() else [*parts, *abreast(~alike, ONE_TOKEN), *alone(~alike)]
+    if not in_fours:
+        return alone(np.ones_like(alike), ANY)
+    parts = abreast(alike, ANY)
+    return parts if alike.all() else [*parts, *abreast(~alike, ONE_TOKEN), *alone(~alike, MANY_TOKENS)]
 
 
 def _pieces(counts: np.ndarray, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, abreast: int,
