@@ -61,7 +61,7 @@ def test_abreast_or_not_is_the_same_weight(form, tokens):
     values = alone.arrays[-1]
 
     assert np.array_equal(multiply(prepare(a), x), multiply(alone, x))
-    assert np.array_equal(np.sort(a.values[a.layout.positions(a) >= 0]), np.sort(values[values != 0]))     # 0: rows behind the last
+    assert np.array_equal(np.sort(a.values[a.layout.positions(a) >= 0]), np.sort(values[values != 0]))   # 0: no row
 
 
 def test_many_python_threads_at_once():
