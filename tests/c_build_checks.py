@@ -125,7 +125,7 @@ def main(sources: str, *options: str) -> int:
         compiling.SETS = {machine: {name: how for name, how in compiling.SETS[machine].items() if name in ("portable", wanted)}}
     with tempfile.TemporaryDirectory() as folder:
         try:
-            library.load.__wrapped__.__globals__["library_file"] = lambda: compiling.library_file(Path(folder), options)
+            library.load.__wrapped__.__globals__["library_file"] = lambda: compiling.built_file(Path(folder), options)
             library.load()
         except compiling.NotBuilt as reason:
             print(reason)

@@ -44,7 +44,7 @@ def changed(rng, weight):
 
 def main(count: str, *options: str) -> int:
     folder = tempfile.mkdtemp()
-    library.load.__wrapped__.__globals__["library_file"] = lambda: compiling.library_file(Path(folder), options)
+    library.load.__wrapped__.__globals__["library_file"] = lambda: compiling.built_file(Path(folder), options)
     functions, rng, refused, multiplied = library.load(), np.random.default_rng(0), 0, 0
     weights = [prepare(sr.sparsify(rng.standard_normal((150, 45)).astype(np.float32), form)) for form in FORMATS]
     for _ in range(int(count)):

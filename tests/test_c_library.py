@@ -161,10 +161,10 @@ def test_a_set_that_computes_wrongly_is_not_used(monkeypatch):
 
 
 def test_a_library_that_is_there_is_not_built_again(tmp_path, monkeypatch):
-    made = compiling.library_file(tmp_path)
+    made = compiling.built_file(tmp_path)
     monkeypatch.setattr(compiling, "compile_library", lambda *given: pytest.fail("compiled again"))
 
-    assert made == compiling.library_file(tmp_path)
+    assert made == compiling.built_file(tmp_path)
     assert [made] == list(tmp_path.iterdir())
     assert ctypes.CDLL(str(made)).sparseref_sets() == len(compiling.SETS[compiling.platform.machine()])
 
@@ -193,14 +193,14 @@ def test_a_compiler_that_fails_is_quoted(monkeypatch, tmp_path):
     monkeypatch.setattr(compiling, "SOURCES", broken)
 
     with pytest.raises(NotBuilt, match=r"unknown type name|expected"):
-        compiling.library_file(tmp_path / "cache")
+        compiling.built_file(tmp_path / "cache")
     assert list((tmp_path / "cache").iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written(tmp_path):
     (tmp_path / "file").write_text("")
     with pytest.raises(NotBuilt, match="cannot write"):
-        compiling.library_file(tmp_path / "file" / "c")
+        compiling.built_file(tmp_path / "file" / "c")
 
 
 def test_warnings_are_errors_for_these_sources(tmp_path):

@@ -1,4 +1,7 @@
-"""The C sources -> a shared library in the user's cache, made once for these sources and this compiler."""
+"""The C sources -> a shared library: the one that the wheel brought, or one made once for these sources and this compiler.
+
+Building a wheel needs this file alone, without sparseref and what that depends on.
+"""
 
 from __future__ import annotations
 
@@ -14,9 +17,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from platformdirs import user_cache_path
-
-SOURCES = Path(__file__).parent / "src"
+HERE = Path(__file__).parent
+SOURCES = HERE / "src"
 COMMON = ("sets.c", "product.c", "choice.c", "elements.c", "check.c", "placing.c", "pool.c", "scratch.c")
 """Compiled once; kernels.c is compiled for each instruction set and type."""
 TYPES = {"float": 4, "double": 8}
@@ -43,14 +45,30 @@ class Compiler:
     version: str
 
 
-def library_file(folder: Path | None = None, extra: tuple[str, ...] = ()) -> Path:
-    """-> the library's path; compiled now if it is not in the cache yet.
+def library_file() -> Path:
+    """-> the library's path: that which the wheel brought, else the one in the cache.  Errors: NotBuilt."""
+    return bundled_file() or built_file()
+
+
+def bundled_file() -> Path | None:
+    """The library that the wheel brought; None: it brought none, or the sources have changed since."""
+    brought = HERE / bundled_name()
+    return brought if brought.is_file() else None
+
+
+def bundled_name() -> str:
+    """What a wheel calls the library of these sources.  The compiler is no part of it: who installs a wheel may have none."""
+    return f"libsparseref-{_key()}.so"
+
+
+def built_file(folder: Path | None = None, extra: tuple[str, ...] = ()) -> Path:
+    """-> the path of a library in the folder, by default the user's cache; compiled now if it is not there yet.
 
     extra: more options, such as -fsanitize=address.  Many processes may ask at once: each that finds nothing compiles in a
     folder of its own and moves the finished file into place.  Errors: NotBuilt.
     """
     compiler = find_compiler()
-    kept = (folder or user_cache_path("sparseref") / "c") / f"libsparseref-{_key(compiler, extra)}.so"
+    kept = (folder or _cache()) / f"libsparseref-{_key(compiler, extra)}.so"
     if not kept.is_file():
         try:
             kept.parent.mkdir(parents=True, exist_ok=True)
@@ -60,6 +78,16 @@ def library_file(folder: Path | None = None, extra: tuple[str, ...] = ()) -> Pat
         except OSError as error:
             raise NotBuilt(f"cannot write to {kept.parent}: {error.strerror or error}") from error
     return kept
+
+
+def _cache() -> Path:
+    try:
+        from platformdirs import user_cache_path  # a wheel's library needs no cache
+    except ImportError as missing:
+        from sparseref import MissingDependency
+
+        raise NotBuilt(str(MissingDependency("platformdirs", "a library that is compiled at first use", "c"))) from missing
+    return user_cache_path("sparseref") / "c"
 
 
 def compile_library(compiler: Compiler, folder: Path, extra: tuple[str, ...] = ()) -> Path:
@@ -99,9 +127,9 @@ def find_compiler() -> Compiler:
     raise NotBuilt(f"there is no C compiler ({wanted or 'cc, gcc or clang'}): install gcc or clang, or name one in CC")
 
 
-def _key(compiler: Compiler, extra: tuple[str, ...]) -> str:
-    """All that decides the library, in 16 hexadecimal digits."""
-    found = hashlib.sha256(repr((compiler, FLAGS, AS_WRITTEN, SETS, extra, platform.machine())).encode())
+def _key(*more: object) -> str:
+    """The sources and how they are compiled, and what else decides the library, in 16 hexadecimal digits."""
+    found = hashlib.sha256(repr((COMMON, FLAGS, AS_WRITTEN, SETS, platform.machine(), *more)).encode())
     for source in sorted(SOURCES.iterdir()):
         found.update(source.read_bytes())
     return found.hexdigest()[:16]

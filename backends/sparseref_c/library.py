@@ -13,7 +13,7 @@ import numpy as np
 
 from sparseref import SpecError
 
-from .compiling import NotBuilt, library_file
+from .compiling import NotBuilt, built_file, bundled_file, library_file
 
 ISA, THREADS = "SPARSEREF_C_ISA", "SPARSEREF_NUM_THREADS"
 """Environment: the instruction set to use, how many threads."""
@@ -115,11 +115,7 @@ def instruction_sets(functions: Any) -> dict[str, int]:
 @cache
 def load(path: Path | None = None) -> Any:
     """-> the functions of the library at this path, by default the one made of these sources.  Errors: NotBuilt."""
-    path = path or library_file()
-    try:
-        functions = ctypes.CDLL(str(path))
-    except OSError as error:
-        raise NotBuilt(f"{path} cannot be loaded ({error}): delete it, and it is built anew") from error
+    functions = _opened(path or library_file())
     functions.sparseref_set_name.restype = ctypes.c_char_p
     functions.sparseref_check.argtypes = [ctypes.POINTER(CRuns), ctypes.POINTER(CSizes)]
     functions.sparseref_linear.argtypes = [ctypes.POINTER(CProduct), ctypes.c_int, ctypes.c_int, ctypes.c_int]
@@ -132,6 +128,18 @@ def load(path: Path | None = None) -> Any:
     for step in ("owners", "place", "check", "scatter"):
         getattr(functions, f"sparseref_nmg_{step}").argtypes = [ctypes.POINTER(CCoding), ctypes.c_int]
     return functions
+
+
+def _opened(path: Path) -> Any:
+    try:
+        return ctypes.CDLL(str(path))
+    except OSError as error:
+        if path != bundled_file():
+            raise NotBuilt(f"{path} cannot be loaded ({error}): delete it, and it is built anew") from error
+        try:                                                   # a wheel that was made for another machine or libc
+            return _opened(built_file())
+        except NotBuilt as reason:
+            raise NotBuilt(f"{path}, which came with the wheel, cannot be loaded ({error}), and: {reason}") from error
 
 
 def library() -> Library:
