@@ -1,7 +1,8 @@
 """One build of the C library against the kit, in a process of its own: `python c_build_checks.py SOURCES [OPTION ...]`.
 
 The sources may be a changed copy, the options those of a sanitizer; only the instruction set that SPARSEREF_C_ISA names is
-compiled.  Runs exact products, every product of the kit that the backend does not decline, and the coding and choosing of nmg.
+compiled.  Runs exact products and gradients, every product of the kit that the backend does not decline, its gradient, and
+the coding and choosing of nmg.
 Prints the first failure.  Exit code: 0 all is right, 1 something is not, 3 it does not compile.
 """
 
@@ -28,7 +29,7 @@ def first_failure(profile: str = "quick") -> str | None:
     found = proving.failure(library.library())
     if found is not None:
         return f"proving: {found}"
-    found = shapes_and_threads() or products_of_one_x()
+    found = shapes_and_threads() or products_of_one_x() or gradients()
     if found is not None:
         return found
     backend = get_backend("c")
@@ -115,6 +116,33 @@ def products_of_one_x() -> str | None:
                 np.dtype(np.float32), threads)
             if not all(map(np.array_equal, expected, y)):
                 return f"products of one x, {tokens} tokens, {threads} threads"
+    return None
+
+
+def gradients() -> str | None:
+    """By the values of a weight: every n, tiles and strides that the kit's small shapes do not reach, filling, many threads."""
+    from sparseref_c.sampling import prepare_pattern, sampled
+
+    rng = np.random.default_rng(0)
+    for form in ("nmg:1:4:8", "nmg:2:6:3", "nmg:3:6:2,tail=short", "nmg:4:7:1", "nmg:6:8:2", "csr:0.6"):
+        a = sr.sparsify(rng.integers(-4, 5, (401, 131)).astype(np.float32), form)
+        pattern, positions = prepare_pattern(a), a.layout.positions(a)
+        weight = pattern.holding(a.values)
+        for tokens in (1, 7, 17, 65, 130, 300):
+            x, grad = (rng.integers(-4, 5, shape).astype(np.float32) for shape in ((tokens, 131), (tokens, 401)))
+            expected = np.append((grad.T @ x).reshape(-1), np.zeros(1, np.float32))[positions]
+            for threads in (1, 2, 3):
+                for one, two in ((grad, x), (np.asfortranarray(grad), x), (np.repeat(grad, 2, axis=1)[:, ::2], x.T.copy().T)):
+                    if not np.array_equal(expected, pattern.in_slots(sampled(weight, one, two, at_most=threads))):
+                        return f"the gradient by the values of {form}, {tokens} tokens, {threads} threads"
+    image = rng.integers(-3, 4, (2, 3, 12, 30)).astype(np.float32)
+    window = {"kernel": (3, 2), "stride": 1, "padding": (1, 2)}
+    a = sr.sparsify(rng.integers(-3, 4, (24, 18)).astype(np.float32), "nmg:2:4:1")
+    grad = sr.conv2d(image, a, **window)
+    expected, actual = (get_backend(name).call("conv2d.gradient", grad, image, a, None, **window)
+                        for name in ("reference", "c"))
+    if not np.array_equal(expected[0], actual[0]) or not np.array_equal(expected[1].values, actual[1].values):
+        return "the gradients of a convolution"
     return None
 
 

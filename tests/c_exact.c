@@ -48,6 +48,20 @@ static int drawn(int below) { return (int)((state = state * 1664525u + 101390422
                 if (y[t][r] != (sum > 0 ? sum : 0))                                                                           \
                     return 1;                                                                                                 \
             }                                                                                                                 \
+        static REAL gradient[ROWS * COLUMNS];                                                                                 \
+        memset(gradient, 0, sizeof gradient);                                                                                 \
+        Sampled s = {&weight, {y, ROWS, 1}, {x, COLUMNS, 1}, gradient, tokens, NULL};                                         \
+        if (sparseref_sampled(&s, set, sizeof(REAL), threads) != SPARSEREF_DONE)                                              \
+            return 1;                                                                                                         \
+        for (uint64_t i = 0, first = 0, at = 0; i < count; first += runs[i++].count)                                          \
+            for (uint32_t k = 0; k < runs[i].count; k++)                                                                      \
+                for (int j = 0; j < n; j++, at++) {                                                                           \
+                    REAL sum = 0;                                                                                             \
+                    for (int t = 0; t < tokens; t++)                                                                          \
+                        sum += y[t][runs[i].row[j]] * x[t][column[first + k]];                                                \
+                    if (gradient[at] != sum)                                                                                  \
+                        return 1;                                                                                             \
+                }                                                                                                             \
         return 0;                                                                                                             \
     }
 CHECK(float)

@@ -1,7 +1,8 @@
 """Descriptors that lie: `python c_fuzz.py COUNT [OPTION ...]`, under AddressSanitizer.
 
-The arrays of a prepared weight are changed at random.  Either sparseref_check says so, or the product touches nothing but the
-memory that it was given: the sanitizer ends the process otherwise.  Prints how many were refused and how many multiplied.
+The arrays of a prepared weight are changed at random.  Either sparseref_check says so, or product and gradient touch nothing
+but the memory that they were given: the sanitizer ends the process otherwise.  Prints how many were refused and how many
+multiplied.
 """
 
 import ctypes
@@ -12,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from sparseref_c import compiling, library
-from sparseref_c.library import CMatrix, CProduct, CRuns, CSizes
+from sparseref_c.library import CMatrix, CProduct, CRuns, CSampled, CSizes
 from sparseref_c.preparing import prepare
 
 import sparseref as sr
@@ -60,8 +61,10 @@ def main(count: str, *options: str) -> int:
             continue                                           # right, and only too large to be tried here
         x, y = np.ones((tokens, columns), np.float32), np.empty((tokens, rows), np.float32)
         product = CProduct(ctypes.pointer(runs), CMatrix.of(x), CMatrix.of(y), CMatrix(None, 0, 0), None, tokens, 1, None)
+        sampled = CSampled(ctypes.pointer(runs), CMatrix.of(y), CMatrix.of(x), arrays[-1].ctypes.data, tokens, None)
         for number in library.instruction_sets(functions).values():
             functions.sparseref_linear(product, number, 4, 2)
+            functions.sparseref_sampled(sampled, number, 4, 2)
         multiplied += 1
     print(f"{refused} refused, {multiplied} multiplied")
     return 0 if refused and multiplied else 1

@@ -12,7 +12,8 @@ import pytest
 from sparseref_c import compiling
 
 CHECKS = Path(__file__).parent / "c_build_checks.py"
-MUTANTS = tomllib.loads((Path(__file__).parent / "c_mutants.toml").read_text())["mutant"]
+MUTANTS = [mutant for path in sorted((Path(__file__).parent / "c_mutants").glob("*.toml"))
+           for mutant in tomllib.loads(path.read_text())["mutant"]]
 TIMEOUT = 180
 """Seconds; a mutant that hangs is found, too."""
 try:

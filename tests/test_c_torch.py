@@ -238,3 +238,11 @@ def test_explain_names_the_convolution():
     [record] = explain(layer, whole(1, 6, 9, 9))
 
     assert (record.operation, record.backend, record.kernel, record.kind) == ("convolution", "c", "runs", "exact")
+
+
+def test_a_weight_that_nobody_keeps_lives_as_long_as_its_product():
+    """In inference mode a tensor has no version to keep what was prepared by."""
+    with torch.inference_mode():
+        weight, x = sparsify(whole(300, 400), "nmg:2:4:2"), whole(5, 400)
+        for _ in range(20):
+            assert torch.equal(x @ weight.to_dense().T, nn.functional.linear(x, weight))

@@ -22,6 +22,7 @@ from . import placing
 from .choosing import CGreedyNMG
 from .compiling import NotBuilt
 from .convolving import convolve
+from .gradients import gradient
 from .library import library
 from .multiplying import activated, multiply
 from .preparing import Prepared, prepare
@@ -31,7 +32,7 @@ DTYPES = ("float64", "float32", "float16", "bfloat16")
 
 
 class CBackend(Backend):
-    """nmg encoded, decoded and chosen; linear, matmul and conv2d of one sparse array in any layout; gelu.
+    """nmg encoded, decoded and chosen; linear, matmul and conv2d of one sparse array in any layout, and their gradients; gelu.
 
     float16 and bfloat16 add up in float32 (BOUND-1).
     """
@@ -46,15 +47,18 @@ class CBackend(Backend):
             return None if cell.layouts == (NMG.name,) else f"the C backend encodes and decodes {NMG.name} alone"
         if cell.operation == "select":
             return None if cell.layouts == (GreedyNMG.name,) else f"the C backend selects by {GreedyNMG.name} alone"
-        if cell.operation not in OPERATORS:
-            return f"the C backend has no operator {cell.operation}"
+        name, _, is_gradient = cell.operation.partition(".")
+        if name not in OPERATORS:
+            return f"the C backend has no operator {name}"
+        if is_gradient and name not in PRODUCTS:
+            return f"the C backend has no gradient of {name}"
         if cell.dtype not in DTYPES:
             return f"the C backend computes in floating point, not in {cell.dtype}"
         if cell.operation == "gelu":
             return None
         if sum(layout in (ARRAY, "dense") for layout in cell.layouts) != 1:
             return "the C backend multiplies one sparse matrix and one dense array"
-        if cell.operation == "conv2d" and cell.layouts[0] not in (ARRAY, "dense"):
+        if name == "conv2d" and cell.layouts[0] not in (ARRAY, "dense"):
             return "the C backend convolves dense images"
         return None
 
@@ -73,15 +77,19 @@ class CBackend(Backend):
         if operation == "select":
             values, scores, draws = operands
             return select(values, CGreedyNMG.like(parse_sparsifier(parameters["sparsifier"])), scores, draws=draws)
-        dtype = check_operands(get_operator(operation), operands, parameters)
+        name, _, is_gradient = operation.partition(".")
+        grad, operands = (operands[0], operands[1:]) if is_gradient else (None, operands)
+        dtype = check_operands(get_operator(name), operands, parameters)
         for operand in operands:
             if isinstance(operand, SparseArray):
                 validate(operand)                                                          # CORE-A3
         if operation == "gelu":
             return gelu(operands[0], **parameters)
-        operands = tuple(decode(operand) if isinstance(operand, SparseArray) and operand.layout.name == "dense" else operand
-                         for operand in operands)
         with np.errstate(over="ignore", invalid="ignore"):     # rounding to float16 may overflow, which is a result
+            if is_gradient:
+                return gradient(name, grad, operands, parameters, dtype)
+            operands = tuple(decode(operand) if isinstance(operand, SparseArray) and operand.layout.name == "dense" else operand
+                             for operand in operands)
             return round_to(PRODUCTS[operation](*operands, **parameters), dtype)
 
 

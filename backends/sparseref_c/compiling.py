@@ -19,7 +19,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 SOURCES = HERE / "src"
-COMMON = ("sets.c", "product.c", "choice.c", "elements.c", "check.c", "placing.c", "pool.c", "scratch.c")
+COMMON = ("sets.c", "product.c", "gradient.c", "choice.c", "elements.c", "check.c", "placing.c", "pool.c", "scratch.c")
 """Compiled once; kernels.c is compiled for each instruction set and type."""
 TYPES = {"float": 4, "double": 8}
 SETS: dict[str, dict[str, tuple[int, tuple[str, ...]]]] = {

@@ -21,8 +21,7 @@ def convolve(weight: Prepared, image: np.ndarray, bias: np.ndarray | None = None
     kernel, stride, padding, dilation = (both("CONV2D-2", "side", given, 0) for given in (kernel, stride, padding, dilation))
     image = np.ascontiguousarray(image)
     bias = None if bias is None else np.ascontiguousarray(bias)
-    sides = [(side + 2 * p - d * (k - 1) - 1) // s + 1
-             for side, k, s, p, d in zip(image.shape[2:], kernel, stride, padding, dilation, strict=True)]
+    sides = output_sides(image.shape[2:], kernel, stride, padding, dilation)
     out = np.empty((image.shape[0], weight.shape[0], *sides), weight.dtype)
     strides = tuple(step // image.itemsize for step in image.strides[1:])
     if not image.shape[1]:                                     # no channels: the sums of nothing
@@ -33,6 +32,12 @@ def convolve(weight: Prepared, image: np.ndarray, bias: np.ndarray | None = None
         convolve_one(weight, one.ctypes.data, (*one.shape, *strides), window, None if bias is None else bias.ctypes.data,
                      y.ctypes.data)
     return out
+
+
+def output_sides(sides: Sequence[int], kernel: Any, stride: Any = 1, padding: Any = 0, dilation: Any = 1) -> list[int]:
+    """H, W of an image -> H', W'."""
+    window = (both("CONV2D-2", "side", given, 0) for given in (kernel, stride, padding, dilation))
+    return [(side + 2 * p - d * (k - 1) - 1) // s + 1 for side, k, s, p, d in zip(sides, *window, strict=True)]
 
 
 def convolve_one(weight: Prepared, image: int, form: Sequence[int], window: Sequence[int], bias: int | None, out: int,

@@ -80,6 +80,13 @@ CProduct._fields_ = [("weight", ctypes.POINTER(CRuns)), ("x", CMatrix), ("y", CM
                      *((name, ctypes.POINTER(CProduct)) for name in ("then", "beside"))]
 
 
+class CSampled(ctypes.Structure):
+    """Sampled of src/runs.h."""
+
+    _fields_ = [("weight", ctypes.POINTER(CRuns)), ("grad", CMatrix), ("x", CMatrix), ("gradient", ctypes.c_void_p),
+                ("tokens", ctypes.c_int64), ("patches", ctypes.POINTER(CPatches))]
+
+
 class CChoice(ctypes.Structure):
     """Choice of src/sparseref.h."""
 
@@ -119,6 +126,7 @@ def load(path: Path | None = None) -> Any:
     functions.sparseref_set_name.restype = ctypes.c_char_p
     functions.sparseref_check.argtypes = [ctypes.POINTER(CRuns), ctypes.POINTER(CSizes)]
     functions.sparseref_linear.argtypes = [ctypes.POINTER(CProduct), ctypes.c_int, ctypes.c_int, ctypes.c_int]
+    functions.sparseref_sampled.argtypes = [ctypes.POINTER(CSampled), ctypes.c_int, ctypes.c_int, ctypes.c_int]
     functions.sparseref_activate.argtypes = [ctypes.c_void_p, ctypes.c_int64, *[ctypes.c_int] * 4]
     functions.sparseref_borrow_threads.argtypes = [ctypes.c_void_p]
     functions.sparseref_borrow_threads.restype = None

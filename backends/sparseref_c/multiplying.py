@@ -26,12 +26,12 @@ def multiply(weight: Prepared, x: np.ndarray, bias: np.ndarray | None = None, ac
     `threads()` says; the result does not depend on them.  Errors: LINEAR-2, CORE-D2, CLIB-2, MemoryError.
     """
     outputs, inputs = weight.shape
-    x = _readable("x", x, (len(x) if np.ndim(x) else 0, inputs), weight)
+    x = readable("x", x, (len(x) if np.ndim(x) else 0, inputs), weight)
     shape = (len(x), outputs)
-    bias = None if bias is None else np.ascontiguousarray(_readable("bias", bias, (outputs,), weight))
-    added = None if added is None else _readable("added", added, shape, weight)
+    bias = None if bias is None else np.ascontiguousarray(readable("bias", bias, (outputs,), weight))
+    added = None if added is None else readable("added", added, shape, weight)
     y = np.empty(shape, weight.dtype) if out is None else out
-    if _readable("out", y, shape, weight) is not y or not y.flags.writeable:               # CLIB-3
+    if readable("out", y, shape, weight) is not y or not y.flags.writeable:               # CLIB-3
         raise SpecError("CLIB-3", "the result cannot be written there.", wanted="aligned memory that may be written to",
                         given=f"strides {y.strides}, writeable: {y.flags.writeable}", fix="leave `out` out")
     run(product(weight, CMatrix.of(x), CMatrix.of(y), None if bias is None else bias.ctypes.data, activation, CMatrix.of(added),
@@ -39,7 +39,7 @@ def multiply(weight: Prepared, x: np.ndarray, bias: np.ndarray | None = None, ac
     return y
 
 
-def _readable(what: str, array: np.ndarray, shape: tuple[int, ...], weight: Prepared) -> np.ndarray:
+def readable(what: str, array: np.ndarray, shape: tuple[int, ...], weight: Prepared) -> np.ndarray:
     """The array, where C can read it: copied only where it is not aligned.  Errors: LINEAR-2, CORE-D2."""
     if np.shape(array) != shape:                                                           # LINEAR-2
         raise SpecError("LINEAR-2", f"the shape of {what} does not fit the weight.", given=f"{np.shape(array)}",
@@ -53,12 +53,15 @@ def _readable(what: str, array: np.ndarray, shape: tuple[int, ...], weight: Prep
 def product(weight: Prepared, x: CMatrix, y: CMatrix, bias: int | None, activation: str | None = None,
             added: CMatrix | None = None, tokens: int = 0, patches: CPatches | None = None, then: CProduct | None = None,
             beside: CProduct | None = None) -> CProduct:
-    """Memory by its address: x [tokens, K], bias [O], added [tokens, O], y [tokens, O]; patches: the x of a convolution.
+    """x [tokens, K], bias [O], added [tokens, O], y [tokens, O], or patches, the x of a convolution: memory by its address.
 
-    then: a product of this one's result, which y is not needed for; beside: one more product of the same x.
+    The caller keeps that memory, but for the weight, which is held.  then: a product of this one's result, so that y is not
+    written; beside: one more product of the same x.
     """
     pointers = [None if one is None else ctypes.pointer(one) for one in (patches, then, beside)]
-    return CProduct(ctypes.pointer(weight.runs), x, y, added or NOWHERE, bias, tokens, ACTIVATIONS[activation], *pointers)
+    what = CProduct(ctypes.pointer(weight.runs), x, y, added or NOWHERE, bias, tokens, ACTIVATIONS[activation], *pointers)
+    what.held = weight                                         # nobody else may keep its arrays
+    return what
 
 
 def run(what: CProduct, dtype: np.dtype[Any], at_most: int | None = None, using: Library | None = None) -> None:

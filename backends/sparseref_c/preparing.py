@@ -195,6 +195,7 @@ def _slots(layout: NMG, fibres: int) -> tuple[np.ndarray, np.ndarray]:
 def _prepared(shape: tuple[int, ...], group_rows: int, block_rows: int, widest: int, groups: list[list[Part]],
               real: Any) -> Prepared:
     """The parts of each group of rows -> one weight."""
+    groups = [[part for part in group if len(part.runs)] for group in groups]
     parts = [part for group in groups for part in group]
     segments = np.zeros(len(parts), SEGMENT)
     segments["runs"] = [len(part.runs) for part in parts]

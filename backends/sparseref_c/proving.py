@@ -1,4 +1,4 @@
-"""An instruction set proves itself before it is used: small products whose every sum is exact, against NumPy."""
+"""An instruction set proves itself before it is used: small exact products and gradients, against NumPy."""
 
 from __future__ import annotations
 
@@ -31,9 +31,10 @@ def proven(names: tuple[str, ...]) -> str:
 
 
 def failure(using: Library) -> str | None:
-    """The first product that goes wrong, or None."""
+    """The first product or gradient that goes wrong, or None."""
     from .multiplying import multiply
     from .preparing import prepare
+    from .sampling import prepare_pattern, sampled
 
     rng = np.random.default_rng(0)
     for dtype in (np.float32, np.float64):
@@ -41,11 +42,14 @@ def failure(using: Library) -> str | None:
         bias = rng.integers(-8, 9, 22).astype(dtype)
         for form in FORMATS:
             a = sparsify(dense, form)
-            weight = prepare(a)
+            weight, pattern, positions = prepare(a), prepare_pattern(a), a.layout.positions(a)
             kept = np.where(a.pattern, dense, 0)
             for tokens in TOKENS:
                 x = rng.integers(-8, 9, (tokens, 37)).astype(dtype)
                 y = multiply(weight, x, bias, "relu", at_most=1, using=using)
                 if not np.array_equal(np.maximum(x @ kept.T + bias, 0), y):
                     return f"{form} of {tokens} tokens in {np.dtype(dtype).name}"
+                by_values = pattern.in_slots(sampled(pattern.in_dtype(x.dtype), y, x, at_most=1, using=using))
+                if not np.array_equal(np.append(y.T @ x, np.zeros(1, dtype))[positions], by_values):
+                    return f"the gradient of {form} of {tokens} tokens in {np.dtype(dtype).name}"
     return None

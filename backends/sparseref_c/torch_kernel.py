@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 from typing import ClassVar, NamedTuple
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 from sparseref_torch.selection import without_nan
 from sparseref_torch.tensor.kernels import Kernel, finite, in_training
-from sparseref_torch.tensor.slots import Derived, slots_of
+from sparseref_torch.tensor.slots import Derived, OfPattern, slots_of
 from sparseref_torch.tensors import TorchSparse, to_numpy, to_torch
 from torch import Tensor
 
@@ -26,6 +26,7 @@ from .convolving import convolve_one
 from .library import CMatrix, CProduct, load
 from .multiplying import NOWHERE, product, run
 from .preparing import Prepared, prepare
+from .sampling import PreparedPattern, prepare_pattern, sample
 
 DTYPES = (torch.float32, torch.float64)
 _NUMPY = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
@@ -47,9 +48,11 @@ class CKernel(Kernel):
 
     name, backend = "runs", "c"
     _prepared: ClassVar[dict[bool, Derived]] = {False: Derived(), True: Derived()}
+    _patterns: ClassVar[dict[bool, OfPattern]] = {False: OfPattern(), True: OfPattern()}
 
     def __init__(self, training_too: bool = False) -> None:
-        """training_too: also while gradients are recorded or computed, when a weight may have to be prepared at every step."""
+        """training_too: also while gradients are recorded or computed, when values may have to be brought into their order at
+        every step."""
         self.training_too = training_too
         if not_built() is None:
             borrow_threads()
@@ -117,7 +120,7 @@ class CKernel(Kernel):
     def _described(self, step: Step, x: Tensor, outs: list[Tensor], kept: list[Tensor], then: CProduct | None = None,
                    beside: CProduct | None = None) -> CProduct:
         """One step for C; its result, unless another product follows, is the last of outs."""
-        weight: Prepared = self._prepared[step.turned].of(step.a, _TRANSPOSED if step.turned else _AS_IT_IS)
+        weight: Prepared = self._weight(step.a, step.turned)
         bias = None if step.bias is None else step.bias.to(x.dtype).contiguous()
         added = None if step.added is None else step.added.to(x.dtype)
         kept.extend(tensor for tensor in (bias, added) if tensor is not None)
@@ -126,12 +129,32 @@ class CKernel(Kernel):
         y, first_bias = NOWHERE if then else _matrix(outs[-1]), None if bias is None else bias.data_ptr()
         return product(weight, _matrix(x), y, first_bias, step.activation, _matrix(added), x.shape[0], None, then, beside)
 
+    def by_values(self, a: TorchSparse, x: Tensor, grad: Tensor) -> Tensor:
+        pattern, dtype = self._pattern(a, False), _NUMPY[x.dtype]
+        found = np.zeros(len(pattern.slots), dtype)
+        sample(pattern.in_dtype(dtype), _matrix(grad), _matrix(x), found, x.shape[0], torch.get_num_threads())
+        return torch.from_numpy(pattern.in_slots(found))
+
+    def _weight(self, a: TorchSparse, turned: bool) -> Prepared:
+        """Prepared once for as long as its values stay; in training its pattern is, and takes the values of each step."""
+        def make(a: TorchSparse) -> Prepared:
+            if in_training():
+                return self._pattern(a, turned).holding(to_numpy(a.values, []))
+            return prepare(to_numpy(a, []), turned)
+
+        weight: Prepared = self._prepared[turned].of(a, make)
+        return weight
+
+    def _pattern(self, a: TorchSparse, turned: bool) -> PreparedPattern:
+        pattern: PreparedPattern = self._patterns[turned].of(a, lambda a: prepare_pattern(to_numpy(a, []), turned))
+        return pattern
+
     def convolve(self, a: TorchSparse, image: Tensor, bias: Tensor | None, kernel: Sequence[int], stride: Sequence[int],
                  padding: Sequence[int], dilation: Sequence[int], sides: Sequence[int]) -> Tensor | None:
         """a [O, C * k1 * k2], image [B, C, H, W], bias [O] -> [B, O, H', W'], no column kept longer than for a tile."""
         if len(sides) != 2 or not image.numel() or not math.prod(sides):
             return None
-        weight: Prepared = self._prepared[False].of(a, _AS_IT_IS)
+        weight: Prepared = self._weight(a, False)
         out = image.new_empty(image.shape[0], weight.shape[0], *sides)
         bias = None if bias is None else bias.to(out.dtype).contiguous()
         window = (*kernel, *stride, *padding, *dilation, *sides)
@@ -159,13 +182,6 @@ def borrow_threads() -> None:
 @cache
 def _declined(layout: str, dtype: torch.dtype) -> str | None:
     return CBackend().declines(sr.Cell("linear", ("array", layout), str(dtype).removeprefix("torch.")))
-
-
-def _prepare(transposed: bool) -> Callable[[TorchSparse], Prepared]:
-    return lambda a: prepare(to_numpy(a, []), transposed)
-
-
-_AS_IT_IS, _TRANSPOSED = _prepare(False), _prepare(True)
 
 
 def _matrix(tensor: Tensor | None) -> CMatrix:

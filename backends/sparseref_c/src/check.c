@@ -1,4 +1,5 @@
 /* A prepared weight is looked through once, so that no product of it can leave the memory that it names. */
+#include "kernels.h"
 #include "sparseref.h"
 
 /* first .. first + count - 1 lie within 0 .. size - 1, whatever overflows. */
@@ -54,4 +55,17 @@ int sparseref_check(const Runs *w, const Sizes *sizes)
                 return SPARSEREF_BAD_ARGUMENT;
     }
     return SPARSEREF_DONE;
+}
+
+int patches_fit(const Patches *patches, int64_t tokens, int64_t columns)
+{
+    const int64_t positive[] = {patches->channels, patches->kernel_height, patches->kernel_width, patches->stride_height,
+                                patches->stride_width, patches->dilation_height, patches->dilation_width, patches->out_height,
+                                patches->out_width};
+    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
+        if (positive[i] < 1)
+            return 0;
+    return patches->height >= 0 && patches->width >= 0 && patches->pad_height >= 0 && patches->pad_width >= 0
+           && patches->out_height * patches->out_width == tokens
+           && patches->channels * patches->kernel_height * patches->kernel_width == columns;
 }

@@ -3,6 +3,7 @@
 
 #include "activate.c"
 #include "linear.c"
+#include "sampled.c"
 
 #include "kernels.h"
 #include "peak.h"
@@ -10,7 +11,8 @@
 #include "greedy.c"
 #endif
 
-const Kernels NAME(kernels) = {.lanes = LANES, .vectors_at_most = vectors_at_most, .scratch = NAME(scratch), .linear = NAME(linear), .activate = NAME(activate),
+const Kernels NAME(kernels) = {.lanes = LANES, .vectors_at_most = vectors_at_most, .scratch = NAME(scratch), .linear = NAME(linear),
+                               .sampled_scratch = NAME(sampled_scratch), .sampled = NAME(sampled), .activate = NAME(activate),
                                .spin = NAME(spin), .spin_operations = 2 * CHAINS * LANES,
 #if REAL_BYTES == 8
                                .choice_bytes = NAME(choice_bytes), .choose_patterns = NAME(choose_patterns),

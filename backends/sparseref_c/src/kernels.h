@@ -11,6 +11,8 @@ typedef struct {
     int (*vectors_at_most)(int n);
     int64_t (*scratch)(const Product *p, int width);
     void (*linear)(const Product *p, int64_t first_token, int64_t tokens, int64_t split, int64_t splits, void *scratch);
+    int64_t (*sampled_scratch)(const Sampled *s);
+    void (*sampled)(const Sampled *s, int64_t first_group, int64_t groups, void *scratch);
     void (*activate)(void *values, int64_t first, int64_t end, int32_t activation);      /* in place */
     size_t (*choice_bytes)(const Choice *c);                                             /* of double alone */
     void (*choose_patterns)(const Choice *c, int64_t block_row, void *scratch);
@@ -20,5 +22,8 @@ typedef struct {
 
 /* NULL where this machine does not run the set, or there are no such reals. */
 const Kernels *kernels_of(int set, int real_bytes);
+
+/* Steps and a kernel of at least 1, and as many places and columns as there are tokens and columns of the weight. */
+int patches_fit(const Patches *patches, int64_t tokens, int64_t columns);
 
 #endif

@@ -57,19 +57,6 @@ static int64_t width_for(int64_t tokens, int64_t widest_run, const Kernels *kern
     return best;
 }
 
-/* Positive sides and steps, and as many places and columns as the product says. */
-static int fit(const Patches *patches, const Product *p)
-{
-    const int64_t positive[] = {patches->channels, patches->height, patches->width, patches->kernel_height, patches->kernel_width,
-                                patches->stride_height, patches->stride_width, patches->dilation_height, patches->dilation_width,
-                                patches->out_height, patches->out_width};
-    for (size_t i = 0; i < sizeof positive / sizeof *positive; i++)
-        if (positive[i] < 1)
-            return 0;
-    return patches->pad_height >= 0 && patches->pad_width >= 0 && patches->out_height * patches->out_width == p->tokens
-           && patches->channels * patches->kernel_height * patches->kernel_width == p->weight->columns;
-}
-
 static int known(int32_t activation) { return activation >= NO_ACTIVATION && activation <= GELU_TANH; }
 
 /* A product and the one that follows it belong together, and what stands beside them has the same x. */
@@ -83,7 +70,7 @@ static int good(const Product *p)
                      || then->weight->columns != q->weight->rows))
             return 0;
     }
-    return !p->tokens || !p->patches || fit(p->patches, p);
+    return !p->tokens || !p->patches || patches_fit(p->patches, p->tokens, p->weight->columns);
 }
 
 static void one_task(void *what, int64_t index)

@@ -92,4 +92,14 @@ typedef struct Product {
     const struct Product *beside;  /* the same and `then` */
 } Product;
 
+/* gradient [values of the weight, in its order] += for the value at row r and column k: the sum of grad[t][r] x[t][k] over all
+ * tokens t; grad is 0 in rows that there are not. */
+typedef struct {
+    const Runs *weight;
+    Matrix grad, x;                /* [T, O], [T, K] */
+    void *gradient;
+    int64_t tokens;
+    const Patches *patches;        /* instead of x, or null */
+} Sampled;
+
 #endif

@@ -27,6 +27,9 @@ EXPORT int sparseref_check(const Runs *w, const Sizes *sizes);
 /* real_bytes: 4 float, 8 double; of weight, x, bias, added and y alike.  The result does not depend on `threads`. */
 EXPORT int sparseref_linear(const Product *p, int set, int real_bytes, int threads);
 
+/* The gradient of a product by the values of its weight.  The result does not depend on `threads`. */
+EXPORT int sparseref_sampled(const Sampled *s, int set, int real_bytes, int threads);
+
 /* Work from now on with the threads of an OpenMP: the address of its GOMP_parallel, or NULL.  The threads that fork leaves behind
  * are forgotten. */
 EXPORT void sparseref_borrow_threads(void *gomp_parallel);

@@ -16,7 +16,7 @@
 #define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (lanes){__VA_ARGS__})
 #endif
 
-/* STEP(s, one, other): rows i and i + s become what the two lists take of both. */
+/* STEP(s, one, other): rows i and i + s become what the two lists take of both, or the sum of that. */
 #define LIST(...) __VA_ARGS__
 #define PAIR(low, high, one, other)           \
     do {                                      \
@@ -26,11 +26,14 @@
     } while (0)
 #define STEP(s, one, other)                                  \
     _Pragma("GCC unroll 16") for (int i = 0; i < LANES; i++) \
-        if (!(i & s))                                        \
-            PAIR(row[i], row[i + s], LIST one, LIST other)
+        if (!(i & (add ? 2 * s - 1 : s))) {                  \
+            PAIR(row[i], row[i + s], LIST one, LIST other);  \
+            if (add)                                         \
+                row[i] += row[i + s];                        \
+        }
 
-/* row[i] lane j <-> row[j] lane i */
-ALWAYS_INLINE void transpose(vec *row)
+/* The steps alone: lane i of every row comes from row i.  add: only the sum of all rows is wanted, in row[0]. */
+ALWAYS_INLINE void turn(vec *row, const int add)
 {
 #if VECTOR_BYTES == 16 && REAL_BYTES == 8
     STEP(1, (0, 2), (1, 3));
@@ -60,6 +63,12 @@ ALWAYS_INLINE void transpose(vec *row)
 #else
 #error "vectors of 16, 32 or 64 bytes of float or double"
 #endif
+}
+
+/* row[i] lane j <-> row[j] lane i */
+ALWAYS_INLINE void transpose(vec *row)
+{
+    turn(row, 0);
 #if REAL_BYTES == 4
 #pragma GCC unroll 4
     for (int i = 0; i < LANES; i += 4) {
@@ -68,6 +77,13 @@ ALWAYS_INLINE void transpose(vec *row)
         row[i + 2] = kept;
     }
 #endif
+}
+
+/* -> lane i: the sum of row[i]'s lanes.  A step leaves half as many rows: two shuffles and an addition for each sum. */
+ALWAYS_INLINE vec sums_of_rows(vec *row)
+{
+    turn(row, 1);
+    return row[0];
 }
 
 /* to[j * to_stride + i] = from[i * from_stride + j] for i, j < LANES */

@@ -9,6 +9,7 @@ from . import (  # noqa: F401 - each brings its rules
     lookups,
     products,
     reductions,
+    training,
     views,
 )
 from .explain import explain

@@ -85,16 +85,19 @@ def stored_as(held: dict[str, Any], grad: Tensor, form: Any) -> Tensor:
         raise SpecError("TENSOR-4", f"the gradient is a {grad.layout} tensor, which no hook may bring into another form.",
                         wanted=f"a dense gradient to be stored as {form!r}", given="nn.Embedding(sparse=True), as it seems",
                         fix="sparse=False, or set_grad_format(None)")
-    dense = grad.to_dense() if isinstance(grad, SparseTensor) else grad
     if form != "same":
-        stored = sparsify(dense, as_format(form), turned=held["turned"])
+        stored = sparsify(_dense(grad), as_format(form), turned=held["turned"])
         stored.sum_format = form
         return stored
     sparse = TorchSparse(held["descriptor"], held["matrix"], {name: held[FIELD + name] for name in held["fields"]})
-    slots = SparseTensor(sparse, dense.shape, held["turned"])
-    if isinstance(grad, SparseTensor) and share_slots(slots, grad):                        # a registered backward gave it so
+    slots = SparseTensor(sparse, grad.shape, held["turned"])
+    if isinstance(grad, SparseTensor) and share_slots(slots, grad):    # a registered backward, or a kernel, gave it so
         return grad
-    return slots.like(dense)
+    return slots.like(_dense(grad))
+
+
+def _dense(grad: Tensor) -> Tensor:
+    return grad.to_dense() if isinstance(grad, SparseTensor) else grad
 
 
 @implements(aten.add_.Tensor)

@@ -51,6 +51,11 @@ class Kernel(ABC):
         """a [O, C * k1 * k2 ..], image [B, C, *S], bias [O] or None -> [B, O, *sides]; None: by columns and `run`."""
         return None
 
+    def by_values(self, a: TorchSparse, x: Tensor, grad: Tensor) -> Tensor | None:
+        """a [R, C], x [T, C], grad [T, R] -> of grad^T x what a's slots hold, [shape of `values`], +0 in padding (GRAD-1,
+        GRAD-2); None: torch computes all of it.  Asked after a product that the kernel ran."""
+        return None
+
 
 class ByLines(Kernel):
     """Each output is the weighted sum of the inputs that its line stores: torch's embedding_bag.

@@ -84,21 +84,37 @@ class Kept:
         return len(self._entries)
 
 
-_KNOWN = Kept()
-"""first index tensor -> (layout, matrix, versions of all index tensors, Slots)."""
+class OfPattern:
+    """What is made of the index tensors of a sparse array and kept for as long as they stay what they are."""
+
+    def __init__(self) -> None:
+        self._kept = Kept()
+
+    def of(self, a: TorchSparse, make: Callable[[TorchSparse], Any]) -> Any:
+        """What was made of this pattern, else what `make` makes now."""
+        indices = [tensor for name, tensor in a.tensors.items() if name != "values"]
+        if not indices:                                        # dense: nothing to keep it by
+            return make(a)
+        version = (a.layout, a.shape, [(id(tensor), _version(tensor)) for tensor in indices])
+        known = self._kept.get(indices[0])
+        if known is None or known[0] != version:
+            known = (version, make(a))
+            self._kept.set(indices[0], known)
+        return known[1]
+
+    def __len__(self) -> int:
+        return len(self._kept)
+
+
+_KNOWN = OfPattern()
 
 
 def slots_of(a: TorchSparse) -> Slots:
     """A sparse array -> its slots.  Errors: TENSOR-2 for an array that stores an entry twice."""
-    indices = [tensor for name, tensor in a.tensors.items() if name != "values"]
-    if not indices:                                            # dense: nothing to keep
+    if a.tensors.keys() == {"values"}:                         # dense
         return Slots(a.values.numel(), None, a.values.numel())
-    key = (a.layout, a.shape, [(id(tensor), _version(tensor)) for tensor in indices])
-    known = _KNOWN.get(indices[0])
-    if known is None or known[0] != key:
-        known = (key, _find(a))
-        _KNOWN.set(indices[0], known)
-    return known[1]
+    slots: Slots = _KNOWN.of(a, _find)
+    return slots
 
 
 def _find(a: TorchSparse) -> Slots:

@@ -148,8 +148,10 @@ class SparseTensor(Tensor):
         if func in IMPLEMENTATIONS:                            # register_fwd_op_impl
             return IMPLEMENTATIONS[func](func, args, kwargs or {})
         with torch._C.DisableTorchFunctionSubclass():
-            if func is LINEAR and not kwargs and not torch.is_grad_enabled() and _is_plain(*args):
-                return DISPATCH[1](*args)
+            if func is LINEAR and not kwargs and _is_plain(*args):
+                result = DISPATCH[2 if torch.is_grad_enabled() else 1](*args)
+                if result is not NotImplemented:
+                    return result
             return func(*args, **(kwargs or {}))
 
     @classmethod
@@ -246,7 +248,7 @@ IMPLEMENTATIONS: dict[Callable[..., Any], Callable[..., Any]] = {}
 """torch function -> what runs instead of it; filled by register_fwd_op_impl."""
 
 DISPATCH: list[Callable[..., Any]] = []
-"""The function that runs an aten operator, and the one for linear; their modules put them here: no circle of imports."""
+"""What runs an aten operator, linear without gradients, linear with them; their modules put them here: no circle of imports."""
 
 LINEAR = torch._C._nn.linear
 
@@ -257,5 +259,5 @@ def _is_plain(x: Any, w: Any, bias: Any = None) -> bool:
     The way through torch's dispatcher, twice, takes longer than a small product.
     """
     return (type(x) is Tensor and type(w) is SparseTensor and type(bias) in (Tensor, torch.nn.Parameter, type(None))
-            and not torch.is_autocast_enabled(x.device.type) and not torch.compiler.is_compiling()
+            and not x.is_meta and not torch.is_autocast_enabled(x.device.type) and not torch.compiler.is_compiling()
             and not opaque.tracing(x, w.sparse.values) and torch._C._functorch.peek_interpreter_stack() is None)
