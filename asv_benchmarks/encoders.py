@@ -1,7 +1,7 @@
-"""BERT-base end to end, its encoder's Linears in n:m:g, against torch's dense model: `python asv_benchmarks/encoders.py`.
+"""BERT-base end to end, its encoder's Linears in n:m:g, against dense engines: `python asv_benchmarks/encoders.py`.
 
-Weights are random, which does not matter for speed.  All contenders take turns in one process; the output of each is checked
-against the dense model with the same weights masked.
+Weights are random, which does not matter for speed.  All contenders take turns in one process, each after a pause, as threads
+wait busily for a while; the output of each is checked against torch's dense model, or that with the same weights masked.
 """
 
 from __future__ import annotations
@@ -11,11 +11,13 @@ import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
+from tempfile import TemporaryDirectory
+from time import perf_counter, sleep
 from typing import Annotated, Any
 
 import torch
 import typer
+from engines import engines, missing
 from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
@@ -28,6 +30,8 @@ FORMATS = ["nmg:1:10:16", "nmg:2:20:4", "nmg:1:8:16", "nmg:2:8:8"]
 BATCHES = [1, 8]
 TOLERANCE = 1e-4
 """Of outputs that are normalized to about 1, after twelve layers in float32."""
+REST = 0.2
+"""Seconds before each sample."""
 
 
 def main(formats: Annotated[list[str], typer.Option("--format", help="Formats of the encoder's Linears.")] = FORMATS,
@@ -36,28 +40,41 @@ def main(formats: Annotated[list[str], typer.Option("--format", help="Formats of
          layers: Annotated[int, typer.Option(help="Of the encoder.", min=1)] = 12,
          threads: Annotated[int, typer.Option(min=1)] = 2, rounds: Annotated[int, typer.Option(min=3)] = 9,
          json_file: Annotated[Path | None, typer.Option("--json", help="Write all samples there.")] = None) -> None:
-    """Milliseconds, and how many times as fast as the dense model: the sparse model as it is, and compiled with what follows
-    each Linear fused."""
+    """Milliseconds, and how many times as fast as torch's dense model and as the fastest dense one: the sparse model as it is,
+    and compiled with what belongs to each Linear fused. Dense ones are torch's, onnxruntime's and OpenVINO's."""
     torch.set_num_threads(threads)
     torch.manual_seed(0)
     dense = BertModel(BertConfig(num_hidden_layers=layers)).eval()
     table = Table("model", *(f"batch {count}" for count in batch),
                   title=f"BERT-base, {length} tokens, sparseref_c {library().name}, {threads} threads, medians of {rounds}")
-    models: dict[str, Callable[[Tensor], Any]] = {"dense, torch": dense}
+    models: dict[str, Callable[[Tensor], Tensor]] = {"dense, torch": first_of(dense)}
     references: dict[str, nn.Module] = {}
     with Progress(transient=True) as progress:
         task = progress.add_task("sparsifying", total=len(formats))
         for text in formats:
             builder = SparsityBuilder().set_weight("encoder.*.weight", module=nn.Linear, format=text)
             sparse = builder.get_sparse_model(dense).eval()
-            models[text], references[text] = sparse, masked(dense, sparse)
-            models[f"{text}, fused"] = torch.compile(sparse, backend="sparseref_c")
+            models[text], references[text] = first_of(sparse), masked(dense, sparse)
+            models[f"{text}, fused"] = first_of(torch.compile(sparse, backend="sparseref_c"))
             progress.advance(task)
-    found = [measured(models, references, torch.randint(0, 30_000, (count, length)), rounds) for count in batch]
-    for name in models:
-        medians = [(statistics.median(one["dense, torch"]), statistics.median(one[name])) for one in found]
-        table.add_row(name, *(f"{own * 1e3:.1f} ms  {base / own:.2f}x" for base, own in medians))
-    Console().print(table)
+    found = []
+    for count in batch:
+        ids = torch.randint(0, 30_000, (count, length))
+        with TemporaryDirectory() as folder:
+            peers = {f"dense, {name}": engine for name, engine in engines(dense, ids, Path(folder), threads).items()}
+            found.append(measured({**models, **peers}, {**references, **dict.fromkeys(peers, dense)}, ids, rounds))
+    for name in found[0]:
+        cells = []
+        for one in found:
+            medians = {who: statistics.median(samples) for who, samples in one.items()}
+            best = min(seconds for who, seconds in medians.items() if who.startswith("dense"))
+            own = medians[name]
+            cells.append(f"{own * 1e3:.1f} ms  {medians['dense, torch'] / own:.2f}x  {best / own:.2f}x")
+        table.add_row(name, *cells)
+    console = Console()
+    console.print(table)
+    for name, command in missing().items():
+        console.print(f"{name} is not installed, and was not compared: {command}", highlight=False)
     if json_file is not None:
         samples = [{"batch": count, "seconds": one} for count, one in zip(batch, found, strict=True)]
         json_file.write_text(json.dumps({"set": library().name, "threads": threads, "measured": samples}, indent=1) + "\n")
@@ -72,19 +89,25 @@ def masked(dense: nn.Module, sparse: nn.Module) -> nn.Module:
     return same
 
 
+def first_of(model: Callable[[Tensor], Any]) -> Callable[[Tensor], Tensor]:
+    """A Hugging Face model -> its last hidden state alone."""
+    return lambda ids: model(ids).last_hidden_state
+
+
 @torch.no_grad()
-def measured(models: dict[str, Callable[[Tensor], Any]], references: dict[str, nn.Module], ids: Tensor,
+def measured(models: dict[str, Callable[[Tensor], Tensor]], references: dict[str, nn.Module], ids: Tensor,
              rounds: int) -> dict[str, list[float]]:
     """-> seconds of every forward pass."""
     for name, model in models.items():
         reference = references.get(name.removesuffix(", fused"))
         if reference is not None:
-            error = float((model(ids).last_hidden_state - reference(ids).last_hidden_state).abs().max())
+            error = float((model(ids) - first_of(reference)(ids)).abs().max())
             if error > TOLERANCE:
                 raise AssertionError(f"{name}: the output is off by {error:.1e}, so there is nothing to time")
     samples: dict[str, list[float]] = {name: [] for name in models}
     for _ in range(rounds):
         for name, model in models.items():
+            sleep(REST)
             model(ids)                                         # so that none finds the other's weights in its caches
             start = perf_counter()
             model(ids)

@@ -104,13 +104,13 @@ def products_of_one_x() -> str | None:
     dense = [sr.decode(weight) for weight in weights]
     bias = [rng.integers(-3, 4, len(weight)).astype(np.float32) for weight in dense]
     for tokens in (1, 7, 40, 65, 130):
-        x, added = (rng.integers(-3, 4, (tokens, side)).astype(np.float32) for side in (70, 90))
+        x, added, before = (rng.integers(-3, 4, (tokens, side)).astype(np.float32) for side in (70, 90, 40))
         y = [np.full((tokens, side), np.nan, np.float32) for side in (90, 40, 7)]
-        expected = (np.maximum(x @ dense[0].T + bias[0], 0) @ dense[1].T + bias[1] + added, np.maximum(x @ dense[2].T, 0),
-                    x @ dense[3].T + bias[3])
+        expected = (np.maximum(x @ dense[0].T + bias[0], 0) @ dense[1].T + bias[1] + added,
+                    np.maximum(x @ dense[2].T + before, 0), x @ dense[3].T + bias[3])
         for threads in (1, 2, 3):
             third = product(last, NOWHERE, CMatrix.of(y[2]), bias[3].ctypes.data)
-            second = product(other, NOWHERE, CMatrix.of(y[1]), None, "relu", beside=third)
+            second = product(other, NOWHERE, CMatrix.of(y[1]), None, "relu", CMatrix.of(before), beside=third, added_first=True)
             then = product(down, NOWHERE, CMatrix.of(y[0]), bias[1].ctypes.data, None, CMatrix.of(added))
             run(product(up, CMatrix.of(x), NOWHERE, bias[0].ctypes.data, "relu", tokens=tokens, then=then, beside=second),
                 np.dtype(np.float32), threads)

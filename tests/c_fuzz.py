@@ -60,7 +60,7 @@ def main(count: str, *options: str) -> int:
         if rows * tokens > 10**7 or columns * tokens > 10**7 or runs.group_rows > 10**6:
             continue                                           # right, and only too large to be tried here
         x, y = np.ones((tokens, columns), np.float32), np.empty((tokens, rows), np.float32)
-        product = CProduct(ctypes.pointer(runs), CMatrix.of(x), CMatrix.of(y), CMatrix(None, 0, 0), None, tokens, 1, None)
+        product = CProduct(ctypes.pointer(runs), CMatrix.of(x), CMatrix.of(y), CMatrix(None, 0, 0), None, tokens, 1)
         sampled = CSampled(ctypes.pointer(runs), CMatrix.of(y), CMatrix.of(x), arrays[-1].ctypes.data, tokens, None)
         for number in library.instruction_sets(functions).values():
             functions.sparseref_linear(product, number, 4, 2)

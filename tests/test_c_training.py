@@ -92,6 +92,19 @@ def test_a_new_pattern_is_noticed():
     assert torch.equal(torch.where(made.weight.pattern, dense, 0), actual.to_dense())
 
 
+def test_an_index_written_in_place_is_noticed():
+    """The same tensors, another pattern: the fibres of the one chunk the other way round."""
+    made, x = layer("nmg:2:4:4"), whole(5, 24)
+    stepped(made, x, "c")
+    before = made.weight.pattern
+    made.weight.sparse["idx"].copy_(made.weight.sparse["idx"].flip(-1))
+    _, _, actual, _ = stepped(made, x, "c")
+    dense = whole(5, 20, seed=3).T @ x
+
+    assert not torch.equal(before, made.weight.pattern)
+    assert torch.equal(torch.where(made.weight.pattern, dense, 0), actual.to_dense())
+
+
 def test_who_looks_at_all_of_the_gradient_gets_it(sampled):
     """A hook of the user's, as of dynamic sparse training; a format of the gradient that holds other entries."""
     x, dense = whole(5, 24), whole(5, 20, seed=3).T @ whole(5, 24)
@@ -100,8 +113,10 @@ def test_who_looks_at_all_of_the_gradient_gets_it(sampled):
     watched.weight.set_grad_format("same")
     stepped(watched, x, "c")
     _, _, as_dense, _ = stepped(layer("nmg:2:4:2", grad_format="dense"), x, "c")
+    _, _, largest, _ = stepped(layer("nmg:2:4:2", grad_format="csr:0.9"), x, "c")
 
     assert sampled == []
+    assert largest.to_dense().abs().max() == dense.abs().max()
     assert torch.equal(dense, seen[0])
     assert torch.equal(dense, as_dense)
 

@@ -41,11 +41,12 @@ def output_sides(sides: Sequence[int], kernel: Any, stride: Any = 1, padding: An
 
 
 def convolve_one(weight: Prepared, image: int, form: Sequence[int], window: Sequence[int], bias: int | None, out: int,
-                 at_most: int | None = None) -> None:
-    """One image, unchecked, by addresses: image [C, H, W], out [O, H', W'] contiguous.
+                 at_most: int | None = None, activation: str | None = None, added: int | None = None) -> None:
+    """One image, unchecked, by addresses: image [C, H, W], out and added [O, H', W'] contiguous -> activation(sums + added).
 
     form: C, H, W and their strides in elements; window: kernel, stride, padding, dilation and H', W', two each.
     """
     places = math.prod(window[-2:])
-    run(product(weight, NOWHERE, CMatrix(out, 1, places), bias, tokens=places, patches=CPatches(image, *form, *window)),
-        weight.dtype, at_most)
+    more = None if added is None else CMatrix(added, 1, places)
+    run(product(weight, NOWHERE, CMatrix(out, 1, places), bias, activation, more, places, CPatches(image, *form, *window),
+                added_first=True), weight.dtype, at_most)

@@ -5,6 +5,7 @@ Dynamo writes down which calls a model makes; here the ones that belong together
     linear -> gelu (both forms) or relu -> + a tensor of the same shape         each step may be missing
     such a product -> linear -> ...                                             a feed-forward block
     linears of one x                                                            query, key and value
+    conv2d -> batch_norm, not in training -> + a tensor of the same shape -> relu   each step but the first may be missing
 
 What lies between them is used by nothing else.  The other calls run as they were written down, one by one; the model is not
 edited.
@@ -22,9 +23,10 @@ from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
 from torch.nn import functional
 
-from . import steps
+from . import convolutions, steps
 
 LINEARS = (functional.linear, torch._C._nn.linear)
+CONVOLUTIONS, NORMS = (functional.conv2d, torch.conv2d), (functional.batch_norm, torch.batch_norm)
 GELUS, RELUS = (functional.gelu, torch._C._nn.gelu), (functional.relu, torch.relu)
 ADDS = (operator.add, operator.iadd, torch.add)
 IN_PLACE = (operator.setitem, operator.delitem, operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.imod,
@@ -37,6 +39,9 @@ def backend(graph: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
     _drop_idle_dropout(graph)
     for group in _beside(_chained([_found(node) for node in graph.graph.nodes if node.target in LINEARS])):
         _replace(graph.graph, group)
+    for node in list(graph.graph.nodes):
+        if node.target in CONVOLUTIONS:
+            _replace_convolution(graph.graph, node)
     graph.graph.lint()
     graph.recompile()
     return graph.forward
@@ -131,6 +136,43 @@ def _replace(graph: Graph, group: list[Found]) -> None:
         one.last.replace_all_uses_with(result)
         for node in reversed(one.nodes):
             graph.erase_node(node)
+
+
+CONVOLUTION = {"input": None, "weight": None, "bias": None, "stride": 1, "padding": 0, "dilation": 1, "groups": 1}
+NORM = {"input": None, "running_mean": None, "running_var": None, "weight": None, "bias": None, "training": False,
+        "momentum": 0.1, "eps": 1e-5}
+
+
+def _arguments(node: Node, names: dict[str, Any]) -> dict[str, Any]:
+    """What is given by position or by name, else what torch takes."""
+    return {**names, **dict(zip(names, node.args, strict=False)), **node.kwargs}
+
+
+def _replace_convolution(graph: Graph, node: Node) -> None:
+    """A convolution and what follows it, where nothing else needs what lies between -> one node."""
+    nodes, norm, added, relu = [node], None, None, False
+    step = _only_user(node)
+    if step is not None and step.target in NORMS and step.args[:1] == (node,):
+        given = _arguments(step, NORM)
+        if given["training"] is False and given["running_mean"] is not None and given["running_var"] is not None:
+            norm = tuple(given[name] for name in ("running_mean", "running_var", "weight", "bias", "eps"))
+            nodes.append(step)
+            step = _only_user(step)
+    if step is not None and (added := _added(step, nodes[-1])) is not None:
+        nodes.append(step)
+        step = _only_user(step)
+    if step is not None and _activation(step) == "relu":
+        nodes.append(step)
+        relu = True
+    if len(nodes) == 1 or not _still(nodes):
+        return
+    x, weight, bias, *window = _arguments(node, CONVOLUTION).values()
+    with graph.inserting_after(nodes[-1]):
+        whole = graph.call_function(convolutions.convolution, (x, weight, bias, tuple(window), norm, added, relu))
+    whole.meta = dict(nodes[-1].meta)
+    nodes[-1].replace_all_uses_with(whole)
+    for one in reversed(nodes):
+        graph.erase_node(one)
 
 
 def _still(nodes: list[Node]) -> bool:

@@ -76,7 +76,7 @@ class CProduct(ctypes.Structure):
 
 CProduct._fields_ = [("weight", ctypes.POINTER(CRuns)), ("x", CMatrix), ("y", CMatrix), ("added", CMatrix),
                      ("bias", ctypes.c_void_p), ("tokens", ctypes.c_int64), ("activation", ctypes.c_int32),
-                     ("patches", ctypes.POINTER(CPatches)),
+                     ("added_first", ctypes.c_int32), ("patches", ctypes.POINTER(CPatches)),
                      *((name, ctypes.POINTER(CProduct)) for name in ("then", "beside"))]
 
 

@@ -52,14 +52,15 @@ def readable(what: str, array: np.ndarray, shape: tuple[int, ...], weight: Prepa
 
 def product(weight: Prepared, x: CMatrix, y: CMatrix, bias: int | None, activation: str | None = None,
             added: CMatrix | None = None, tokens: int = 0, patches: CPatches | None = None, then: CProduct | None = None,
-            beside: CProduct | None = None) -> CProduct:
+            beside: CProduct | None = None, added_first: bool = False) -> CProduct:
     """x [tokens, K], bias [O], added [tokens, O], y [tokens, O], or patches, the x of a convolution: memory by its address.
 
     The caller keeps that memory, but for the weight, which is held.  then: a product of this one's result, so that y is not
-    written; beside: one more product of the same x.
+    written; beside: one more product of the same x; added_first: before the activation.
     """
     pointers = [None if one is None else ctypes.pointer(one) for one in (patches, then, beside)]
-    what = CProduct(ctypes.pointer(weight.runs), x, y, added or NOWHERE, bias, tokens, ACTIVATIONS[activation], *pointers)
+    what = CProduct(ctypes.pointer(weight.runs), x, y, added or NOWHERE, bias, tokens, ACTIVATIONS[activation],
+                    added_first, *pointers)
     what.held = weight                                         # nobody else may keep its arrays
     return what
 

@@ -65,8 +65,9 @@ class CKernel(Kernel):
         if not self.training_too and in_training():
             return "a weight in training would be prepared anew at every step (under torch.no_grad() it runs)"
         why_not = _declined(a.layout.name, x.dtype)
-        if why_not is None and (density := slots_of(a).density) > self.most_dense(a, x.shape[0]) and finite(x):
-            return f"at density {density:.2f} the dense product of {x.shape[0]} tokens is faster"
+        tokens = x.shape[0] * x.shape[2:].numel()              # of an image: its places
+        if why_not is None and (density := slots_of(a).density) > self.most_dense(a, tokens) and finite(x):
+            return f"at density {density:.2f} the dense product of {tokens} tokens is faster"
         return why_not
 
     @staticmethod
@@ -150,17 +151,22 @@ class CKernel(Kernel):
         return pattern
 
     def convolve(self, a: TorchSparse, image: Tensor, bias: Tensor | None, kernel: Sequence[int], stride: Sequence[int],
-                 padding: Sequence[int], dilation: Sequence[int], sides: Sequence[int]) -> Tensor | None:
-        """a [O, C * k1 * k2], image [B, C, H, W], bias [O] -> [B, O, H', W'], no column kept longer than for a tile."""
+                 padding: Sequence[int], dilation: Sequence[int], sides: Sequence[int], activation: str | None = None,
+                 added: Tensor | None = None) -> Tensor | None:
+        """a [O, C * k1 * k2], image [B, C, H, W], bias [O], added [B, O, H', W'] -> activation(sums + added), [B, O, H', W'].
+
+        No column is kept longer than for a tile.
+        """
         if len(sides) != 2 or not image.numel() or not math.prod(sides):
             return None
         weight: Prepared = self._weight(a, False)
         out = image.new_empty(image.shape[0], weight.shape[0], *sides)
         bias = None if bias is None else bias.to(out.dtype).contiguous()
+        added = None if added is None else added.to(out.dtype).contiguous()
         window = (*kernel, *stride, *padding, *dilation, *sides)
-        for one, y in zip(image, out, strict=True):
+        for number, (one, y) in enumerate(zip(image, out, strict=True)):
             convolve_one(weight, one.data_ptr(), (*one.shape, *one.stride()), window, None if bias is None else bias.data_ptr(),
-                         y.data_ptr(), torch.get_num_threads())
+                         y.data_ptr(), torch.get_num_threads(), activation, None if added is None else added[number].data_ptr())
         return out
 
 

@@ -38,15 +38,14 @@ ALWAYS_INLINE REAL *element(const Matrix *matrix, int64_t outer, int64_t inner)
 ALWAYS_INLINE void finish_vector(const Product *p, vec sums, int64_t t, int64_t r, int64_t count, const int turned,
                                  const int activation)
 {
-    sums = activated(sums, activation);
-    if (p->added.first)
-        sums += load_some(element(&p->added, t, r), turned ? p->added.inner : p->added.outer, count);
+    vec added = p->added.first ? load_some(element(&p->added, t, r), turned ? p->added.inner : p->added.outer, count) : (vec){0};
+    sums = p->added_first ? activated(sums + added, activation) : activated(sums, activation) + added;
     store_some(element(&p->y, t, r), turned ? p->y.inner : p->y.outer, count, sums);
 }
 
 /* LANES x LANES sums, tile [LANES][width] -> y, tokens from t and rows from r on; all of them, each token's rows side by side. */
 ALWAYS_INLINE void finish_square(const REAL *tile, size_t width, REAL *y, size_t y_stride, const REAL *added, size_t added_stride,
-                                 const int activation)
+                                 int added_first, const int activation)
 {
     vec square[LANES];
 #pragma GCC unroll 16
@@ -55,8 +54,8 @@ ALWAYS_INLINE void finish_square(const REAL *tile, size_t width, REAL *y, size_t
     transpose(square);
 #pragma GCC unroll 16
     for (int i = 0; i < LANES; i++) {
-        vec sums = activated(square[i], activation);
-        store(y + (size_t)i * y_stride, added ? sums + load(added + (size_t)i * added_stride) : sums);
+        vec more = added ? load(added + (size_t)i * added_stride) : (vec){0};
+        store(y + (size_t)i * y_stride, added_first ? activated(square[i] + more, activation) : activated(square[i], activation) + more);
     }
 }
 
@@ -89,7 +88,7 @@ ALWAYS_INLINE void finish_tile(const Product *p, int64_t first_token, int64_t to
                 if (plain && rows - r >= LANES && tokens - t >= LANES)
                     finish_square(from, (size_t)width, element(&p->y, first_token + t, first_row + r), (size_t)p->y.outer,
                                   p->added.first ? element(&p->added, first_token + t, first_row + r) : NULL,
-                                  (size_t)p->added.outer, activation);
+                                  (size_t)p->added.outer, p->added_first, activation);
                 else
                     finish_corner(p, from, width, first_token + t, tokens - t, first_row + r, rows - r < LANES ? rows - r : LANES);
             }

@@ -76,7 +76,7 @@ typedef struct {
 
 enum { NO_ACTIVATION, RELU, GELU, GELU_TANH };
 
-/* y [T, O] = activation(x [T, K] W^T + bias [O]) + added [T, O]; bias and added may be null.
+/* y [T, O] = activation(x [T, K] W^T + bias [O]) + added [T, O], or activation(x W^T + bias + added); bias and added may be null.
  *
  * Products of the same x stand beside each other.  Where y is the x of one more product and wanted for nothing else, that is
  * `then`, and y is not written.
@@ -87,6 +87,7 @@ typedef struct Product {
     const void *bias;
     int64_t tokens;
     int32_t activation;
+    int32_t added_first;           /* before the activation */
     const Patches *patches;        /* instead of x, or null */
     const struct Product *then;    /* of its own: weight, y, added, bias, activation */
     const struct Product *beside;  /* the same and `then` */

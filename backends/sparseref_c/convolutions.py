@@ -1,0 +1,101 @@
+"""What a graph runs in place of a convolution and what follows it (fusing.py): one product for each image.
+
+Batch norm is y = scale * sums + shift for each row of the weight, so that it is folded into a copy of the weight.
+"""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import torch
+from sparseref_torch import SparseTensor
+from sparseref_torch.tensor import kernels
+from sparseref_torch.tensor.slots import Derived
+from sparseref_torch.tensors import TorchSparse, to_numpy
+from torch import Tensor
+from torch.nn import functional
+
+from .torch_kernel import CKernel
+
+
+class Norm(NamedTuple):
+    """Batch norm by what training found: mean and variance [O], weight and bias [O]."""
+
+    mean: Tensor
+    variance: Tensor
+    weight: Tensor | None
+    bias: Tensor | None
+    epsilon: float
+
+
+def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[Any, ...], norm: tuple[Any, ...] | None,
+                added: Tensor | None, relu: bool) -> Tensor:
+    """x [B, C, H, W], weight [O, C, k1, k2], bias [O], added [B, O, H', W'] -> [B, O, H', W'].
+
+    window: stride, padding, dilation and groups, as functional.conv2d has them.  In one product for each image where the weight
+    is sparse, C takes it and no gradient is wanted; else step by step.
+    """
+    whole = _at_once(x, weight, bias, window, None if norm is None else Norm(*norm), added, relu)
+    if whole is not None:
+        return whole
+    y = functional.conv2d(x, weight, bias, *window)
+    if norm is not None:
+        mean, variance, scale, shift, epsilon = norm
+        y = functional.batch_norm(y, mean, variance, scale, shift, False, 0.0, epsilon)
+    y = y if added is None else y + added
+    return functional.relu(y) if relu else y
+
+
+def _at_once(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[Any, ...], norm: Norm | None, added: Tensor | None,
+             relu: bool) -> Tensor | None:
+    """None: something is not as plain as C takes it."""
+    given = [tensor for tensor in (x, bias, added, *(norm or ())[:4]) if tensor is not None]
+    stride, padding, dilation = (_both(one) for one in window[:3])
+    if (not isinstance(weight, SparseTensor) or x.dim() != 4 or weight.dim() != 4 or x.shape[1] != weight.shape[1]
+            or window[3] != 1 or padding is None
+            or any(tensor.dtype != weight.dtype or type(tensor) not in PLAIN for tensor in given)
+            or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (weight, *given)))):
+        return None
+    kernel, _ = kernels.choose(weight.sparse, x, False)
+    if not isinstance(kernel, CKernel):
+        return None
+    sides = [(side + 2 * p - d * (k - 1) - 1) // s + 1
+             for side, p, d, k, s in zip(x.shape[2:], padding, dilation, weight.shape[2:], stride, strict=True)]
+    if min(sides) < 1 or (added is not None and added.shape != (len(x), weight.shape[0], *sides)):
+        return None
+    a, shift = (weight.sparse, bias) if norm is None else _folded(weight.sparse, bias, norm)
+    if a is None:
+        return None
+    return kernel.convolve(a, x, shift, weight.shape[2:], stride, padding, dilation, sides, "relu" if relu else None, added)
+
+
+PLAIN = (Tensor, torch.nn.Parameter)
+_FOLDED = Derived()
+
+
+def _both(one: Any) -> tuple[int, int] | None:
+    """A number, or one for each side; None: a word, such as "same"."""
+    if isinstance(one, str):
+        return None
+    return (one, one) if isinstance(one, int) else tuple(one) * (2 // len(one))  # torch takes (3,) for both, too
+
+
+def _folded(a: TorchSparse, bias: Tensor | None, norm: Norm) -> tuple[TorchSparse | None, Tensor | None]:
+    """a [O, C * k1 * k2] -> the same times the scale of each row, and what is added to its sums, [O]; kept while all stay.
+
+    None: something is infinite, and infinity times 0 is no number where only the steps one by one say so.
+    """
+    tensors = [tensor for tensor in (bias, *norm[:4]) if tensor is not None]
+    kept: dict[str, Any] = _FOLDED.of(a, lambda a: {})
+    versions = [(id(tensor), None if tensor.is_inference() else tensor._version) for tensor in tensors] + [norm.epsilon]
+    if kept.get("versions") == versions and not any(tensor.is_inference() for tensor in tensors):
+        known: tuple[TorchSparse | None, Tensor | None] = kept["made"]
+        return known
+    scale = torch.rsqrt(norm.variance + norm.epsilon) * (1 if norm.weight is None else norm.weight)
+    shift = (0 if norm.bias is None else norm.bias) + ((0 if bias is None else bias) - norm.mean) * scale
+    made: tuple[TorchSparse | None, Tensor | None] = (None, None)
+    if bool(torch.isfinite(scale).all()) and bool(torch.isfinite(shift).all()):
+        row = torch.from_numpy(a.layout.positions(to_numpy(a, []))).clamp_min(0) // a.shape[1]     # padding: any
+        made = a.with_values((a.values * scale[row]).detach()), shift.detach()
+    kept.update(versions=versions, made=made, tensors=tensors)
+    return made
