@@ -81,6 +81,21 @@ def test_a_descriptor_that_lies_is_refused_or_harmless():
     assert done.returncode == 0, done.stderr[-3000:]
 
 
+@sanitizers
+def test_no_descriptor_leads_out_of_its_memory(tmp_path, monkeypatch):
+    """Weights, products, gradients, choices and codings of any bytes (c_fuzz_target.c, in the form of libFuzzer), by chance."""
+    machine = compiling.platform.machine()
+    monkeypatch.setattr(compiling, "SETS", {machine: {"portable": compiling.SETS[machine]["portable"]}})
+    compiling.compile_library(COMPILER, tmp_path, SANITIZED)
+    program = tmp_path / "fuzz"
+    target = Path(__file__).parent / "c_fuzz_target.c"
+    subprocess.run([*COMPILER.command, "-std=gnu11", "-Wall", "-Wextra", "-Werror", "-DBY_CHANCE", *SANITIZED, "-pthread", "-I",
+                    compiling.SOURCES, target, *map(str, tmp_path.glob("*.o")), "-lm", "-o", program], check=True)
+    done = subprocess.run([program, "300000"], capture_output=True, text=True, timeout=TIMEOUT, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "300000 rounds\n"), done.stderr[-3000:]
+
+
 CROSS, EMULATOR = shutil.which("aarch64-linux-gnu-gcc"), shutil.which("qemu-aarch64-static") or shutil.which("qemu-aarch64")
 
 

@@ -1,4 +1,4 @@
-/* A prepared weight is looked through once, so that no product of it can leave the memory that it names. */
+/* What a caller says is looked through, so that nothing can leave the memory that it names: a prepared weight once. */
 #include "kernels.h"
 #include "sparseref.h"
 
@@ -45,7 +45,7 @@ int sparseref_check(const Runs *w, const Sizes *sizes)
         || w->widest_run > MOST_ROWS || w->block_rows < 1 || w->block_rows > MOST_SIDE / ABREAST
         || w->group_rows % (ABREAST * w->block_rows) || sizes->groups != w->groups + 1)
         return SPARSEREF_BAD_ARGUMENT;
-    if (w->segment_of[0] < 0)
+    if (w->segment_of[0] < 0 || w->segment_of[0] > sizes->segments)
         return SPARSEREF_BAD_ARGUMENT;
     for (int64_t group = 0; group < w->groups; group++) {
         if (w->segment_of[group + 1] < w->segment_of[group] || w->segment_of[group + 1] > sizes->segments)
@@ -68,4 +68,14 @@ int patches_fit(const Patches *patches, int64_t tokens, int64_t columns)
     return patches->height >= 0 && patches->width >= 0 && patches->pad_height >= 0 && patches->pad_width >= 0
            && patches->out_height * patches->out_width == tokens
            && patches->channels * patches->kernel_height * patches->kernel_width == columns;
+}
+
+int good_places(const uint8_t *places, int64_t patterns, int64_t n, int64_t m)
+{
+    if (n < 1 || m < n || m > MOST_PLACES || patterns < 1 || patterns > MOST_SIDE)
+        return 0;
+    for (int64_t i = 0; i < patterns * n; i++)
+        if (places[i] >= m || (i % n && places[i] <= places[i - 1]))
+            return 0;
+    return 1;
 }

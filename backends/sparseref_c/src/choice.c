@@ -27,8 +27,8 @@ int sparseref_nmg_choose(const Choice *c, int set, int threads)
     const Kernels *kernels = kernels_of(set, sizeof(double));
     if (!kernels)
         return SPARSEREF_NO_SUCH_SET;
-    if (c->patterns < 1 || c->fibres != c->patterns * c->g || c->real_fibres < 0 || c->real_fibres > c->fibres || c->n < 1
-        || c->m > MOST_PLACES || c->block_rows < 0 || threads < 1)
+    if (!good_places(c->places, c->patterns, c->n, c->m) || c->g < 1 || c->g > MOST_SIDE || c->fibres != c->patterns * c->g
+        || c->real_fibres < 0 || c->real_fibres > c->fibres || c->block_rows < 0 || threads < 1)
         return SPARSEREF_BAD_ARGUMENT;
     Choosing work = {.choice = c, .kernels = kernels};
     run_tasks(threads, c->block_rows, one_block_row, &work);

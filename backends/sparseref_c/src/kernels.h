@@ -23,6 +23,9 @@ typedef struct {
 /* NULL where this machine does not run the set, or there are no such reals. */
 const Kernels *kernels_of(int set, int real_bytes);
 
+/* Of each pattern n places, rising, all below m. */
+int good_places(const uint8_t *places, int64_t patterns, int64_t n, int64_t m);
+
 /* Steps and a kernel of at least 1, and as many places and columns as there are tokens and columns of the weight. */
 int patches_fit(const Patches *patches, int64_t tokens, int64_t columns);
 

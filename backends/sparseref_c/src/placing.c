@@ -4,6 +4,7 @@
  *
  * A pattern's slots take its fibres in rising order, what is left takes the filling.
  */
+#include "kernels.h"
 #include "pool.h"
 #include "scratch.h"
 #include "sparseref.h"
@@ -26,8 +27,9 @@ static void one_block_row(void *what, int64_t index)
 static int for_block_rows(const Coding *c, int threads, void (*task)(const Coding *, int64_t, atomic_int *))
 {
     int known = c->item_bytes == 1 || c->item_bytes == 2 || c->item_bytes == 4 || c->item_bytes == 8;
-    if (!known || (c->index_bytes != 1 && c->index_bytes != 2) || c->block_rows < 0 || c->n < 1 || c->m < c->n || c->g < 1
-        || c->patterns < 1 || c->fibres > c->patterns * c->g || c->first + c->patterns * c->g > c->slots || threads < 1)
+    if (!known || (c->index_bytes != 1 && c->index_bytes != 2) || c->block_rows < 0 || c->slots < 0 || c->slots > MOST_SIDE || c->g < 1
+        || c->g > MOST_SIDE || !good_places(c->places, c->patterns, c->n, c->m) || c->fibres < 0 || c->fibres > c->patterns * c->g
+        || c->first < 0 || c->first > c->slots || c->patterns * c->g > c->slots - c->first || threads < 1)
         return SPARSEREF_BAD_ARGUMENT;
     Work work = {.coding = c, .task = task};
     run_tasks(threads, c->block_rows, one_block_row, &work);
@@ -105,7 +107,13 @@ static void find_owners(const Coding *c, int64_t block_row, atomic_int *status)
             if (kept[i * c->slots + f] && ++count[f] <= (uint32_t)c->n)
                 rank[f] += c->binomial[i * (c->n + 1) + count[f]];
     for (int64_t f = 0; f < F; f++)
-        c->owner[block_row * c->patterns * c->g + f] = count[f] == (uint32_t)c->n ? c->pattern_of_rank[rank[f]] : -1;
+        c->owner[block_row * c->patterns * c->g + f] = count[f] == (uint32_t)c->n && rank[f] < c->patterns ? c->pattern_of_rank[rank[f]] : -1;
+}
+
+static int64_t fibre_of(const Coding *c, int64_t block_row, int64_t slot)
+{
+    int64_t at = block_row * c->slots + c->first + slot;
+    return c->index_bytes == 1 ? ((const uint8_t *)c->idx)[at] : ((const uint16_t *)c->idx)[at];
 }
 
 /* idx has to be a permutation of 0 .. C*g - 1 (NMG-C5). */
@@ -119,8 +127,7 @@ static void check_row(const Coding *c, int64_t block_row, atomic_int *status)
     }
     memset(seen, 0, (size_t)size);
     for (int64_t slot = 0; slot < size; slot++) {
-        int64_t at = block_row * c->slots + c->first + slot;
-        int64_t fibre = c->index_bytes == 1 ? ((const uint8_t *)c->idx)[at] : ((const uint16_t *)c->idx)[at];
+        int64_t fibre = fibre_of(c, block_row, slot);
         if (fibre >= size || seen[fibre]++) {
             atomic_store(status, SPARSEREF_NO_SLOT);
             return;
@@ -130,10 +137,13 @@ static void check_row(const Coding *c, int64_t block_row, atomic_int *status)
 
 static void scatter_row(const Coding *c, int64_t block_row, atomic_int *status)
 {
-    (void)status;
     for (int64_t slot = 0; slot < c->patterns * c->g; slot++) {
-        int64_t at = block_row * c->slots + c->first + slot;
-        move(c, block_row, slot, c->index_bytes == 1 ? ((const uint8_t *)c->idx)[at] : ((const uint16_t *)c->idx)[at], 1);
+        int64_t fibre = fibre_of(c, block_row, slot);
+        if (fibre >= c->patterns * c->g) {
+            atomic_store(status, SPARSEREF_NO_SLOT);
+            return;
+        }
+        move(c, block_row, slot, fibre, 1);
     }
 }
 

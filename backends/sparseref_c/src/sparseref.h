@@ -73,6 +73,6 @@ typedef struct {
 EXPORT int sparseref_nmg_owners(const Coding *c, int threads);     /* blocks -> owner */
 EXPORT int sparseref_nmg_place(const Coding *c, int threads);      /* blocks, owner -> values, idx; or NO_SLOT */
 EXPORT int sparseref_nmg_check(const Coding *c, int threads);      /* idx; NO_SLOT where it is no permutation */
-EXPORT int sparseref_nmg_scatter(const Coding *c, int threads);    /* values, idx that was checked -> blocks */
+EXPORT int sparseref_nmg_scatter(const Coding *c, int threads);    /* values, idx -> blocks; NO_SLOT where it names no fibre */
 
 #endif
