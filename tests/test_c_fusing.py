@@ -219,6 +219,16 @@ def test_a_dense_model_and_half_precision_run_as_they_are_written(calls):
             torch.testing.assert_close(model(x), actual)
 
 
+def test_autocast_has_its_dtype(calls):
+    """As the model without a compiler: bfloat16."""
+    model, x = sparse(Block()), torch.randn(40, 5, 24)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        expected, actual = model.up(x), torch.compile(model.up, backend="sparseref_c")(x)
+
+    assert expected.dtype == actual.dtype == torch.bfloat16
+    assert torch.equal(expected, actual)
+
+
 def test_a_real_encoder():
     """BERT of Hugging Face, two layers, not edited."""
     from transformers import BertConfig, BertModel

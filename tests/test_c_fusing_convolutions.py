@@ -138,6 +138,16 @@ def test_groups_words_for_padding_and_dense_weights_run_as_they_are_written():
             agree(one, torch.compile(one, backend="sparseref_c"), torch.randn(2, 8, 9, 7))
 
 
+def test_autocast_has_its_dtype():
+    torch._dynamo.reset()
+    model, x = sparse(nn.Sequential(nn.Conv2d(8, 8, 3), nn.BatchNorm2d(8), nn.ReLU())), torch.randn(2, 8, 9, 7)
+    with torch.no_grad(), torch.autocast("cpu", torch.bfloat16):
+        expected, actual = model(x), torch.compile(model, backend="sparseref_c")(x)
+
+    assert expected.dtype == actual.dtype == torch.bfloat16
+    assert torch.equal(expected, actual)
+
+
 def test_more_users_keep_what_lies_between(calls):
     """The sums before relu are needed once more."""
 

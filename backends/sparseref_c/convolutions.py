@@ -51,6 +51,8 @@ def _at_once(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[Any, 
     """None: something is not as plain as C takes it."""
     given = [tensor for tensor in (x, bias, added, *(norm or ())[:4]) if tensor is not None]
     stride, padding, dilation = (_both(one) for one in window[:3])
+    if x.is_meta or torch.is_autocast_enabled(x.device.type):
+        return None
     if (not isinstance(weight, SparseTensor) or x.dim() != 4 or weight.dim() != 4 or x.shape[1] != weight.shape[1]
             or window[3] != 1 or padding is None
             or any(tensor.dtype != weight.dtype or type(tensor) not in PLAIN for tensor in given)

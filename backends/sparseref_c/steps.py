@@ -59,7 +59,9 @@ def _step(x: Tensor, given: Given) -> Step | None:
 
 
 def _plain(x: Tensor, weight: SparseTensor, bias: Tensor | None, added: Tensor | None) -> bool:
-    """No gradient is wanted, and shapes and dtypes are the plain ones."""
+    """No gradient is wanted, no other dtype by autocast, and shapes and dtypes are the plain ones."""
+    if x.is_meta or torch.is_autocast_enabled(x.device.type):
+        return False
     if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in (x, weight, bias, added)):
         return False
     outputs, inputs = weight.shape
