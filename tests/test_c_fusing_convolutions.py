@@ -54,8 +54,9 @@ def sparse(model):
     torch.manual_seed(0)
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm2d):
-            for tensor in (norm.running_mean, norm.weight.data, norm.bias.data):
-                tensor.normal_()
+            norm.running_mean.normal_()
+            for parameter in norm.parameters():                # affine=False has none
+                parameter.data.normal_()
             norm.running_var.uniform_(0.5, 2)
     return SparsityBuilder().set_weight("*.weight", module=nn.Conv2d, format="nmg:2:4:1").get_sparse_model(model).eval()
 
