@@ -88,7 +88,8 @@ def test_what_changes_is_folded_anew(calls):
     with torch.no_grad():
         for change in (lambda: model.norms[0].running_mean.add_(1), lambda: model.norms[1].weight.mul_(2),
                        lambda: model.norms[2].bias.add_(1), lambda: model.two.bias.add_(1), lambda: model.one.weight.mul_(-1),
-                       lambda: model.norms[1].running_var.mul_(3)):
+                       lambda: model.norms[1].running_var.mul_(3), lambda: model.norms[1].weight.data.mul_(2),
+                       lambda: model.norms[0].running_var.data.mul_(2), lambda: model.one.weight.data.mul_(2)):
             change()
             agree(model, compiled, x)
 

@@ -89,8 +89,7 @@ def _folded(a: TorchSparse, bias: Tensor | None, norm: Norm) -> tuple[TorchSpars
     """
     tensors = [tensor for tensor in (bias, *norm[:4]) if tensor is not None]
     kept: dict[str, Any] = _FOLDED.of(a, lambda a: {})
-    versions = [(id(tensor), None if tensor.is_inference() else tensor._version) for tensor in tensors] + [norm.epsilon]
-    if kept.get("versions") == versions and not any(tensor.is_inference() for tensor in tensors):
+    if kept and _same(kept["tensors"], tensors) and kept["epsilon"] == norm.epsilon:
         known: tuple[TorchSparse | None, Tensor | None] = kept["made"]
         return known
     scale = torch.rsqrt(norm.variance + norm.epsilon) * (1 if norm.weight is None else norm.weight)
@@ -99,5 +98,11 @@ def _folded(a: TorchSparse, bias: Tensor | None, norm: Norm) -> tuple[TorchSpars
     if bool(torch.isfinite(scale).all()) and bool(torch.isfinite(shift).all()):
         row = torch.from_numpy(a.layout.positions(to_numpy(a, []))).clamp_min(0) // a.shape[1]     # padding: any
         made = a.with_values((a.values * scale[row]).detach()), shift.detach()
-    kept.update(versions=versions, made=made, tensors=tensors)
+    kept.update(tensors=[(tensor, tensor.clone()) for tensor in tensors], epsilon=norm.epsilon, made=made)
     return made
+
+
+def _same(kept: list[tuple[Tensor, Tensor]], tensors: list[Tensor]) -> bool:
+    """By their numbers, which are few: torch counts no version where `.data` is written to, as pruning often does."""
+    return len(kept) == len(tensors) and all(one is now and torch.equal(was, now)
+                                             for (one, was), now in zip(kept, tensors, strict=True))
