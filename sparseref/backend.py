@@ -54,6 +54,10 @@ class Backend(ABC):
         """The float dtype in which sums over values of `dtype` are kept (BOUND-1)."""
         return "float64" if dtype == "float64" else "float32"
 
+    def flushes(self, dtype: str) -> bool:
+        """True where arithmetic on values of `dtype` reads and gives subnormal numbers of its accumulator as 0 (BOUND-5)."""
+        return False
+
     def densifies(self, cell: Cell) -> bool:
         """True where the cell multiplies structural zeros, so that NaN may appear beside a non-finite operand (CORE-P4)."""
         return False

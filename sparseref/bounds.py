@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from .dtypes import is_float, largest_finite, round_to, smallest_subnormal, unit_roundoff, value_dtype
+from .dtypes import is_float, largest_finite, round_to, smallest_normal, smallest_subnormal, unit_roundoff, value_dtype
 from .operators.base import Operand, Operator, Pair, Result, Rounding, as_pair
 
 GELU_ROUNDINGS = 32
@@ -50,9 +50,12 @@ def sum_bound(value: np.ndarray, magnitude: np.ndarray, k: np.ndarray, accumulat
         return spread * (1 + u_out) + u_out * np.abs(value) + underflow
 
 
-def expected_forward(operator: Operator, operands: tuple[Operand, ...], parameters: dict[str, Any],
-                     accumulator: str) -> tuple[Expected, np.ndarray]:
-    """The meaning of a call -> what its values may be, and its pattern bool [result]."""
+def expected_forward(operator: Operator, operands: tuple[Operand, ...], parameters: dict[str, Any], accumulator: str,
+                     flushes: bool = False) -> tuple[Expected, np.ndarray]:
+    """The meaning of a call -> what its values may be, and its pattern bool [result].
+
+    flushes: the backend declares that its arithmetic reads and gives subnormal numbers as 0 (BOUND-5).
+    """
     pairs = _pairs(operands)
     with np.errstate(invalid="ignore", over="ignore"):
         meaning = operator.meaning(*pairs, **parameters)
@@ -62,32 +65,39 @@ def expected_forward(operator: Operator, operands: tuple[Operand, ...], paramete
             magnitude = operator.meaning(*map(_magnitudes, pairs), **parameters).value
             k = operator.meaning(*map(_ones, pairs), **parameters).value
             bound = sum_bound(meaning.value, magnitude, k, accumulator, dtype)
+            if flushes:
+                left = operator.meaning(*(_flushed(pair, accumulator) for pair in pairs), **parameters).value
+                bound = bound + _flush_bound(magnitude - left, k, accumulator)
             if operator.result is Result.UNION:                # ADD-1: a value that stands alone is unchanged, bit for bit
                 bound = np.where(k < 2, 0.0, bound)
         elif operator.rounding is Rounding.GELU:
-            bound = _gelu_bound(meaning.value, np.abs(pairs[0].value), accumulator, dtype)  # type: ignore[union-attr]  # gelu has no missing operand
+            bound = _gelu_bound(meaning.value, np.abs(pairs[0].value), accumulator, dtype, flushes)  # type: ignore[union-attr]  # gelu has no missing operand
     value = meaning.value if is_float(dtype) else round_to(meaning.value, dtype).astype(np.int64)      # OPS-1: modulo 2**bits
     return Expected(value, bound, dtype), meaning.pattern
 
 
 def expected_gradient(operator: Operator, grad: np.ndarray, operands: tuple[Operand, ...], parameters: dict[str, Any],
-                      accumulator: str) -> tuple[Expected | None, ...]:
+                      accumulator: str, flushes: bool = False) -> tuple[Expected | None, ...]:
     """The meaning of a gradient call -> for each operand what its gradient [operand] may be."""
     pairs, dtype, wide = _pairs(operands), _dtype(operands), grad.astype(np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
         values = operator.gradient(wide, *pairs, **parameters)
         magnitudes = operator.gradient(np.abs(wide), *map(_magnitudes, pairs), **parameters)
         counts = operator.gradient(np.ones(grad.shape), *map(_ones, pairs), **parameters)
+        left = operator.gradient(without_subnormals(np.abs(wide), accumulator),
+                                 *(_flushed(pair, accumulator) for pair in pairs), **parameters)
         found: list[Expected | None] = []
-        for value, magnitude, k in zip(values, magnitudes, counts, strict=True):
-            if value is None or magnitude is None or k is None:
+        for value, magnitude, k, rest in zip(values, magnitudes, counts, left, strict=True):
+            if value is None or magnitude is None or k is None or rest is None:
                 found.append(None)
                 continue
             bound = np.zeros(np.shape(value))
             if operator.rounding is Rounding.SUMS:
                 bound = sum_bound(value, magnitude, k, accumulator, dtype)
+                if flushes:
+                    bound = bound + _flush_bound(magnitude - rest, k, accumulator)
             elif operator.rounding is Rounding.GELU:
-                bound = _gelu_bound(value, np.abs(wide), accumulator, dtype)
+                bound = _gelu_bound(value, np.abs(wide), accumulator, dtype, flushes)
             found.append(Expected(np.asarray(value), np.asarray(bound), dtype))
     return tuple(found)
 
@@ -119,10 +129,26 @@ def _overflow(dtype: np.dtype[Any]) -> float:
     return largest_finite(dtype) if dtype.kind != "i" else np.inf
 
 
-def _gelu_bound(value: np.ndarray, scale: np.ndarray, accumulator: str, out: np.dtype[Any]) -> np.ndarray:
-    """|y' - y| <= 32 u_acc * scale + u_out |y| + eta (BOUND-3)."""
-    return (GELU_ROUNDINGS * unit_roundoff(value_dtype(accumulator)) * scale + unit_roundoff(out) * np.abs(value)
-            + smallest_subnormal(out))
+def _gelu_bound(value: np.ndarray, scale: np.ndarray, accumulator: str, out: np.dtype[Any], flushes: bool) -> np.ndarray:
+    """|y' - y| <= 32 u_acc * scale + u_out |y| + eta (BOUND-3), and 4 lambda where subnormal numbers are flushed (BOUND-5)."""
+    acc = value_dtype(accumulator)
+    return (GELU_ROUNDINGS * unit_roundoff(acc) * scale + unit_roundoff(out) * np.abs(value) + smallest_subnormal(out)
+            + flushes * 4 * smallest_normal(acc))
+
+
+def _flush_bound(lost: np.ndarray, k: np.ndarray, accumulator: str) -> np.ndarray:
+    """2 k lambda, for every product and every sum, and what the magnitude loses with subnormal operands (BOUND-5)."""
+    return 2 * k * smallest_normal(value_dtype(accumulator)) + np.where(lost > 0, lost, 0.0)
+
+
+def without_subnormals(value: np.ndarray, accumulator: str) -> np.ndarray:
+    """value float64 [...] -> the same with 0 for what is below the accumulator's smallest normal number (BOUND-5)."""
+    return np.where(np.abs(value) < smallest_normal(value_dtype(accumulator)), 0.0, value)
+
+
+def _flushed(pair: Pair | None, accumulator: str) -> Pair | None:
+    """The magnitudes of an operand whose subnormal numbers are read as 0."""
+    return None if pair is None else Pair(without_subnormals(np.abs(pair.value), accumulator), pair.pattern)
 
 
 def _dtype(operands: tuple[Operand, ...]) -> np.dtype[Any]:

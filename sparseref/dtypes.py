@@ -66,6 +66,11 @@ def smallest_subnormal(dtype: np.dtype[Any]) -> float:
     return math.ldexp(1.0, _FORMATS[dtype.name][1])
 
 
+def smallest_normal(dtype: np.dtype[Any]) -> float:
+    bits, exponent, _ = _FORMATS[dtype.name]
+    return math.ldexp(1.0, exponent + bits - 1)
+
+
 def largest_finite(dtype: np.dtype[Any]) -> float:
     return _FORMATS[dtype.name][2]
 

@@ -50,6 +50,37 @@ def test_a_sum_in_any_accumulator_stays_within_its_bound(case):  # BOUND-1, BOUN
     assert pattern.all()
 
 
+def flushing(array):
+    """[...] -> the same with 0 for what is subnormal in its dtype."""
+    return np.where(np.abs(array) < np.finfo(array.dtype).tiny, array.dtype.type(0), array)
+
+
+@given(products(), st.integers(-76, -60))
+def test_a_sum_that_flushes_subnormals_stays_within_the_bound_of_one_that_says_so(case, exponent):  # BOUND-5
+    """Naive summation in float32 near its smallest numbers: operands, products and sums are flushed."""
+    (va, pa), (vb, pb) = pair(case[0]), pair(case[1])
+    va, vb = (np.ldexp(np.where(np.isfinite(v), v, 1), exponent).astype(np.float32) for v in (va, vb))
+    a, b = (sr.encode(v, "masked", p) for v, p in ((va, pa), (vb, pb)))
+    expected, _ = expected_forward(get_operator("matmul"), (a, b), {}, "float32", flushes=True)
+    actual = np.zeros(expected.value.shape, np.float32)
+    for i, j in np.ndindex(actual.shape):
+        for k in np.flatnonzero(pa[i] & pb[:, j]):
+            actual[i, j] = flushing(actual[i, j] + flushing(flushing(va[i, k]) * flushing(vb[k, j])))
+
+    assert (error_ratio(actual, expected) <= 1).all()
+
+
+def test_flushing_that_is_not_declared_is_told():
+    """2**-130 + 2**-130, read as 0."""
+    operands = np.float32([[2.0**-130, 2.0**-130]]), np.float32([[1], [1]])
+    silent, declared = (expected_forward(get_operator("matmul"), operands, {}, "float32", flushes)[0]
+                        for flushes in (False, True))
+    zero = np.zeros((1, 1), np.float32)
+
+    assert error_ratio(zero, silent) > 1 >= error_ratio(zero, declared)
+    assert error_ratio(np.full((1, 1), 2.0**-120, np.float32), declared) > 1
+
+
 @given(products())
 def test_the_reference_itself_stays_within_the_bound_of_exact_arithmetic(case):  # BOUND-1, OPS-1
     """Rational arithmetic, no rounding at all, against the reference's float64 sums: gamma_k(2**-53) and one rounding."""

@@ -102,6 +102,8 @@ def test_inventory(result, expected):
 @pytest.mark.parametrize(("result", "expected"), [
     (run(outcome()), "conforms; level reached: L2"),
     (run(outcome(Verdict.UNSUPPORTED)), "does not conform: nothing ran; level reached: none, without 1 unsupported case"),
+    (replace(run(outcome()), flushes=("float32",)),
+     "conforms; level reached: L2; flushes subnormal numbers in float32 (BOUND-5)"),
     (run(outcome(), expected=2), "does not conform; level reached: L2"),
     (run(outcome(Verdict.FAIL)), "does not conform: 1 bad outcome; level reached: none"),
     (run(outcome(Verdict.FAIL), outcome(Verdict.CRASH, level="L0")), "does not conform: 2 bad outcomes; level reached: none"),

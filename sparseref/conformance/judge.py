@@ -12,11 +12,11 @@ import numpy as np
 
 from ..array import SparseArray, same_bits
 from ..backend import CODING, Backend
-from ..bounds import Expected, error_ratio, expected_forward, expected_gradient
+from ..bounds import Expected, error_ratio, expected_forward, expected_gradient, without_subnormals
 from ..coding import encode
 from ..dtypes import smallest_subnormal
 from ..errors import SpecError
-from ..operators.base import Rounding, as_pair, full
+from ..operators.base import Pair, Rounding, as_pair, full
 from ..reference import Reference
 from ..registry import get_operator
 from ..render import difference
@@ -53,7 +53,8 @@ class Wanted:
 def judge(case: Case, backend: Backend, wanted: Wanted | None = None) -> Outcome:
     """Run one case on a backend.  `wanted`, what `wanted_of` gives, may be passed to save its time."""
     try:
-        why_not, accumulator = backend.declines(case.cell), backend.accumulator(case.cell.dtype)
+        why_not = backend.declines(case.cell)
+        accumulator, flushes = backend.accumulator(case.cell.dtype), backend.flushes(case.cell.dtype)
     except Exception as accident:  # a declaration that cannot be read is the backend's error, and not the end of the run
         undeclared = Problem(f"asked what it declares: {type(accident).__name__}: {accident}")
         return _outcome(case, case.call(), Verdict.ERROR, undeclared, 0.0, 0.0)
@@ -61,7 +62,7 @@ def judge(case: Case, backend: Backend, wanted: Wanted | None = None) -> Outcome
         return Outcome(case.id, case.level, case.cell, case.clauses, Verdict.UNSUPPORTED, reason=why_not)
     call = case.call()
     if wanted is None:
-        wanted = wanted_of(case, call, accumulator)
+        wanted = wanted_of(case, call, accumulator, flushes)
     operands = [guarded(operand, case.form) for operand in call.operands]
     started = time.perf_counter()
     try:
@@ -85,7 +86,7 @@ def judge(case: Case, backend: Backend, wanted: Wanted | None = None) -> Outcome
     return _outcome(case, call, verdict, problem, 0.0, time.perf_counter() - started)
 
 
-def wanted_of(case: Case, call: Call, accumulator: str) -> Wanted:
+def wanted_of(case: Case, call: Call, accumulator: str, flushes: bool = False) -> Wanted:
     """A call -> what the reference gives, and how far from it an answer may lie."""
     if case.refusal:
         return Wanted(refusal=SpecError(case.refusal, "", wanted="", given=""))
@@ -98,9 +99,10 @@ def wanted_of(case: Case, call: Call, accumulator: str) -> Wanted:
     if name in (*CODING, "select") or get_operator(name).rounding is Rounding.NONE or case.cell.dtype.startswith("int"):
         return Wanted(result)                                  # every bit is decided
     if is_gradient:
-        found = expected_gradient(get_operator(name), call.operands[0], call.operands[1:], call.parameters, accumulator)
+        found = expected_gradient(get_operator(name), call.operands[0], call.operands[1:], call.parameters, accumulator,
+                                  flushes)
     else:
-        found = (expected_forward(get_operator(name), call.operands, call.parameters, accumulator)[0],)
+        found = (expected_forward(get_operator(name), call.operands, call.parameters, accumulator, flushes)[0],)
     if case.ask is Ask.EXACT:                                  # no error is allowed; the sign of a zero sum is free
         found = tuple(e and Expected(e.value, np.full(e.value.shape, LEAST), e.dtype) for e in found)
     return Wanted(result, found)
@@ -143,8 +145,8 @@ def _judge_answer(case: Case, backend: Backend, call: Call, wanted: Wanted, answ
         return 0.0, Problem("the result shares memory with an operand", clause="CORE-M1")
     if case.ask is Ask.SAME_ENERGY:
         return _judge_energy(call, wanted.result, answer)
-    densified = _densified_nan(call) if backend.densifies(case.cell) else ()
-    ratio, problem = compare(answer, wanted, densified)
+    accumulator = backend.accumulator(case.cell.dtype) if backend.flushes(case.cell.dtype) else None
+    ratio, problem = compare(answer, wanted, _nan_allowed(call, backend.densifies(case.cell), accumulator))
     return (np.inf if case.ask is Ask.EXACT and problem else ratio), problem
 
 
@@ -225,17 +227,23 @@ def _judge_energy(call: Call, best: np.ndarray, pattern: Any) -> tuple[float, Pr
     return 0.0, None
 
 
-def _densified_nan(call: Call) -> tuple[np.ndarray | None, ...]:
-    """For each result, where NaN may appear as structural zeros were multiplied: where the dense meaning has it (CORE-P4)."""
+def _nan_allowed(call: Call, densifies: bool, flushes: str | None) -> tuple[np.ndarray | None, ...]:
+    """For each result, where NaN may appear besides: where structural zeros that are multiplied (CORE-P4), or subnormal numbers
+    of the accumulator `flushes` that are read as 0 (BOUND-5), meet infinity or NaN."""
     name, _, is_gradient = call.operation.partition(".")
-    if name in (*CODING, "select"):
+    if not (densifies or flushes) or name in (*CODING, "select") or get_operator(name).rounding is Rounding.NONE:
         return ()
     operator, own = get_operator(name), call.operands[1:] if is_gradient else call.operands
-    pairs = [None if operand is None else full(as_pair(operand).value) for operand in own]
+
+    def read(value: np.ndarray) -> np.ndarray:
+        return without_subnormals(value, flushes) if flushes and value.dtype.kind == "f" else value
+
+    pairs = [None if operand is None else as_pair(operand) for operand in own]
+    pairs = [pair and (full(read(pair.value)) if densifies else Pair(read(pair.value), pair.pattern)) for pair in pairs]
     with np.errstate(invalid="ignore", over="ignore"):
         if not is_gradient:
             return (np.isnan(operator.meaning(*pairs, **call.parameters).value),)
-        found = operator.gradient(call.operands[0].astype(np.float64), *pairs, **call.parameters)
+        found = operator.gradient(read(call.operands[0].astype(np.float64)), *pairs, **call.parameters)
     return tuple(None if value is None else np.isnan(value) for value in found)
 
 

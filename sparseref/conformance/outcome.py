@@ -66,6 +66,7 @@ class RunResult:
     outcomes: tuple[Outcome, ...]
     seconds: float = 0.0
     versions: dict[str, str] = field(default_factory=dict)      # of Python, NumPy, ... for the report
+    flushes: tuple[str, ...] = ()  # the value dtypes in which the backend says that it flushes subnormal numbers (BOUND-5)
 
     @property
     def counts(self) -> dict[str, int]:

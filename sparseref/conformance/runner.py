@@ -12,6 +12,7 @@ import numpy as np
 import scipy
 
 from ..backend import CODING, Backend, cell_of
+from ..dtypes import FLOATS
 from ..errors import SpecError
 from ..registry import get_backend, operators
 from .case import Ask, Case
@@ -110,7 +111,15 @@ def run_conformance(backend: str | Backend, profile: str = "quick", levels: Iter
     asked = {case.id for case in cases}
     left_out = [case.id for case in every if case.id not in asked]
     return RunResult(chosen.name, chosen.version, profile, len(cases) + missing_cases(profile, every),
-                     apply(outcomes, known, left_out), time.perf_counter() - started, versions())
+                     apply(outcomes, known, left_out), time.perf_counter() - started, versions(), _flushes(chosen))
+
+
+def _flushes(backend: Backend) -> tuple[str, ...]:
+    """What a declaration that cannot be read leaves open is judged case by case."""
+    try:
+        return tuple(dtype for dtype in FLOATS if backend.flushes(dtype))
+    except Exception:  # a backend may raise anything
+        return ()
 
 
 def smaller(case: Case, backend: Backend, outcome: Outcome) -> Outcome:

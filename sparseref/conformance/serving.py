@@ -53,7 +53,8 @@ def introduction(backend: Backend) -> dict[str, Any]:
             if dtypes:
                 cells.append({"operation": operation, "layouts": list(names), "dtypes": dtypes, "densifies": densifies})
     accumulators = {dtype: backend.accumulator(dtype) for dtype in DTYPES}
-    return {"name": backend.name, "version": backend.version, "accumulators": accumulators, "cells": cells}
+    flushes = [dtype for dtype in DTYPES if backend.flushes(dtype)]
+    return {"name": backend.name, "version": backend.version, "accumulators": accumulators, "flushes": flushes, "cells": cells}
 
 
 def _operations() -> Iterator[tuple[str, tuple[str, ...]]]:

@@ -247,14 +247,14 @@ def repeats(call: Call, threads: int) -> int:
 # Bounds
 
 @reference_call
-def bound(call: Call, accumulator: str) -> tuple[Any, ...]:
+def bound(call: Call, accumulator: str, flushes: bool = False) -> tuple[Any, ...]:
     """Value and bound float64 of an operator's result, or of each of its gradients (None where there is none)."""
     name, _, is_gradient = call.operation.partition(".")
     if is_gradient:
         grad, *operands = call.operands
-        found = expected_gradient(get_operator(name), grad, tuple(operands), call.parameters, accumulator)
+        found = expected_gradient(get_operator(name), grad, tuple(operands), call.parameters, accumulator, flushes)
         return tuple(one and (one.value, one.bound) for one in found)
-    expected, _ = expected_forward(get_operator(name), call.operands, call.parameters, accumulator)
+    expected, _ = expected_forward(get_operator(name), call.operands, call.parameters, accumulator, flushes)
     return expected.value, expected.bound
 
 

@@ -69,6 +69,9 @@ class WorkerBackend(Backend):
     def accumulator(self, dtype: str) -> str:
         return self._accumulators.get(dtype) or super().accumulator(dtype)
 
+    def flushes(self, dtype: str) -> bool:
+        return dtype in self._flushes
+
     def densifies(self, cell: Cell) -> bool:
         found = self._find(cell)
         return found is not None and found.densifies
@@ -108,6 +111,7 @@ class WorkerBackend(Backend):
             self.name = _text(reply["name"])  # type: ignore[misc]  # of each worker, not of the class
             self.version = _text(reply["version"])
             self._accumulators = {_text(dtype): _text(name) for dtype, name in reply.get("accumulators", {}).items()}
+            self._flushes = _texts(reply.get("flushes", []))
             self._cells = [Declared(_text(cell["operation"]), _texts(cell["layouts"]), _texts(cell["dtypes"]),
                                     cell.get("densifies", False) is True) for cell in reply["cells"]]
         except (AttributeError, KeyError, TypeError) as problem:

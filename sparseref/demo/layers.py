@@ -87,7 +87,8 @@ def weight_problems(weight: np.ndarray, pattern: np.ndarray, a: sr.SparseArray, 
 
 def check_output(x: np.ndarray, a: sr.SparseArray, bias: np.ndarray, backend: sr.Backend) -> tuple[float, list[str]]:
     """x [B, T, K], weight [O, K], bias [O] -> the worst error / bound of the backend's output, and what is wrong with it."""
-    expected, _ = expected_forward(get_operator("linear"), (x, a, bias), {}, backend.accumulator(a.dtype.name))
+    expected, _ = expected_forward(get_operator("linear"), (x, a, bias), {}, backend.accumulator(a.dtype.name),
+                                   backend.flushes(a.dtype.name))
     actual = _run("linear", x, a, bias, backend=backend)
     if actual.shape != expected.value.shape or actual.dtype != expected.dtype:             # OPS-1, LINEAR-1
         return np.inf, [f"LINEAR-1: the output is {actual.dtype} {actual.shape}, "

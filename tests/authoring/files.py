@@ -7,7 +7,7 @@ from pathlib import Path
 from sparseref.conformance.vectors import SUMS, hash_of, text_of
 
 GROUPS = ("core", "errors", "dense", "masked", "coo", "csr", "csc", "bsr", "ell", "nm", "nmg", "vnm", "sparsifiers",
-          "operators", "gradients", "bounds", "formats", "dispatch", "wire", "safetensors")
+          "operators", "gradients", "bounds", "formats", "dispatch", "wire", "safetensors", "flushing")
 
 
 def texts():

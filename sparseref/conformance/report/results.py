@@ -20,7 +20,8 @@ def write_json(result: RunResult, path: str | Path) -> None:
     summary = {"conforms": result.conforms, "level": result.level_reached(), "counts": result.counts,
                "worst_ratio": _number(result.worst_ratio)}
     data = {"format": FORMAT, "backend": result.backend, "version": result.version, "profile": result.profile,
-            "expected": result.expected, "seconds": result.seconds, "versions": result.versions, "summary": summary,
+            "expected": result.expected, "seconds": result.seconds, "versions": result.versions,
+            "flushes": result.flushes, "summary": summary,
             "outcomes": [_outcome(outcome) for outcome in result.outcomes]}
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
@@ -32,7 +33,8 @@ def read_json(path: str | Path) -> RunResult:
         if data.pop("format") != FORMAT:
             raise ValueError("its format is another one")
         del data["summary"]
-        return RunResult(**{**data, "outcomes": tuple(_read(outcome) for outcome in data["outcomes"])})
+        return RunResult(**{**data, "flushes": tuple(data.get("flushes", ())),
+                            "outcomes": tuple(_read(outcome) for outcome in data["outcomes"])})
     except (AttributeError, KeyError, OSError, TypeError, ValueError) as problem:
         raise SpecError("REPORT-1", f"{path} is no report of a run: {problem}.", wanted=f"JSON of format {FORMAT}", given=path,
                         fix="write one with sparseref conform --json FILE") from problem

@@ -78,6 +78,7 @@ def conclusion(result: RunResult) -> str:
     why = f": {count(bad, 'bad outcome')}" if bad else "" if ran else ": nothing ran"
     gaps = result.counts.get(Verdict.UNSUPPORTED.value, 0)
     part = f", without {count(gaps, 'unsupported case')}" if gaps else ""
+    part += f"; flushes subnormal numbers in {', '.join(result.flushes)} (BOUND-5)" if result.flushes else ""
     return f"{'conforms' if result.conforms else 'does not conform'}{why}; level reached: {result.level_reached()}{part}"
 
 
