@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from threading import Lock
 from typing import Any, ClassVar
 
 import jax
@@ -24,6 +25,10 @@ from .selection import SPARSIFIERS, select
 from .validation import is_valid
 
 CONTRACTIONS = ("matmul", "linear", "conv2d")
+MOST_PROGRAMS = 300
+"""Different calls whose programs are kept at a time."""
+_SHAPES: set[str] = set()
+_LOCK = Lock()
 _decode = jax.jit(decode)
 
 
@@ -57,6 +62,7 @@ class JaxBackend(Backend):
 
     def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:
         self.cell_of(operation, operands, parameters)
+        _forget_old_programs(operation, operands, parameters)
         with jax.enable_x64(True):
             return self._call(operation, operands, parameters)
 
@@ -78,6 +84,18 @@ class JaxBackend(Backend):
         check_operands(get_operator(name), operands[1:] if is_gradient else operands, parameters)
         run = gradient if is_gradient else forward
         return to_numpy(run(name, *arrays, **parameters))
+
+
+def _forget_old_programs(*call: Any) -> None:
+    """JAX keeps every program that it ever compiled, some megabytes for each new shape: after so many they all go."""
+    key = str(jax.tree.map(lambda leaf: (leaf.shape, leaf.dtype) if isinstance(leaf, np.ndarray) else
+                           (leaf.layout, leaf.shape, {name: array.shape for name, array in leaf.arrays.items()}, leaf.dtype)
+                           if isinstance(leaf, SparseArray) else leaf, call))
+    with _LOCK:
+        _SHAPES.add(key)
+        if len(_SHAPES) > MOST_PROGRAMS:
+            _SHAPES.clear()
+            jax.clear_caches()
 
 
 def _validate(a: SparseArray) -> None:

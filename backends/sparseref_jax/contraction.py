@@ -1,6 +1,6 @@
-"""The one contraction behind matmul, linear and conv2d, and the route by rows for layouts that store equally many entries a row.
+"""The one contraction behind matmul, linear and conv2d, and the route by rows for layouts with equally many entries a row.
 
-Dense: structural zeros are multiplied, as XLA is at its fastest there; so beside NaN and infinity they give NaN (CORE-P4), which
+Dense: structural zeros are multiplied, where XLA is at its fastest; beside NaN and infinity they give NaN (CORE-P4), which
 the backend declares.  By rows: every row of the weight adds up its entries times the rows of x that they name.  XLA turns a few
 gathers, products and additions into one loop that keeps the sums in registers; on a CPU that loop has one thread.
 """
@@ -21,7 +21,7 @@ from .decoding import pair_of
 from .positions import nmg_places
 
 AT_ONCE = 16
-"""Entries of each row in one loop of XLA: fewer load and store the sums more often, more gain nothing (measured at 768 x 768)."""
+"""Entries of each row in one loop of XLA: fewer load and store the sums more often, more gain nothing (at 768 x 768)."""
 
 
 def product(a: Pair, b: Pair) -> Array:
@@ -60,14 +60,9 @@ def _rows_of_nmg(w: JaxSparse, layout: NMG) -> tuple[Array, Array]:
     return column.reshape(-1, owner.shape[1])[:rows], values.reshape(-1, owner.shape[1])[:rows]
 
 
-def pays(w: JaxSparse, tokens: int) -> bool:
+def pays(w: JaxSparse) -> bool:
     """True where the route by rows is the faster one: measured on one core, from seven entries in eight that are not stored."""
-    return pattern_density(w) <= 1 / 8
-
-
-def pattern_density(w: JaxSparse) -> float:
-    """Stored slots over entries, as the shapes say."""
-    return w.values.size / max(w.size, 1)
+    return 0 < w.values.size <= w.size / 8
 
 
 @jax.custom_jvp

@@ -18,15 +18,25 @@ def pair_of(a: JaxSparse) -> Pair:
         return Pair(a.values)
     if isinstance(a.layout, Masked):
         return Pair(jnp.where(a["mask"], a.values, jnp.zeros((), a.dtype)), a["mask"])
-    position, values = positions(a).reshape(-1), a.values.reshape(-1)
-    place = jnp.where(position < 0, a.size, position)          # CORE-P5: padding goes to a spare place that is cut off
-    pattern = jnp.zeros(a.size + 1, bool).at[place].set(True, mode="promise_in_bounds")
-    dense = jnp.zeros(a.size + 1, a.dtype)
+    place, values = places_of(a), a.values.reshape(-1)
+    pattern = jnp.zeros(a.size, bool).at[place].set(True, mode="drop")
+    dense = jnp.zeros(a.size, a.dtype)
     if isinstance(a.layout, COO | CSR | CSC) and len(place):   # the others hold each position once at most
         dense = lax.cond(_no_duplicates(a, place), _set, _add_up, dense, place, values)
     else:
         dense = _set(dense, place, values)
-    return Pair(dense[:a.size].reshape(a.shape), pattern[:a.size].reshape(a.shape))
+    return Pair(dense.reshape(a.shape), pattern.reshape(a.shape))
+
+
+def places_of(a: JaxSparse) -> Array:
+    """a -> [slots]: the row-major index of each slot's entry; of padding one beyond the array, another for each (CORE-P5)."""
+    position = positions(a).reshape(-1)
+    most = a.size + position.size
+    if most > jnp.iinfo(position.dtype).max:
+        if not jax.config.jax_enable_x64:
+            raise ValueError(f"an array of {a.size} entries needs 64-bit indices: jax.config.update('jax_enable_x64', True)")
+        position = position.astype(jnp.int64)
+    return jnp.where(position < 0, a.size + jnp.arange(position.size, dtype=position.dtype), position)
 
 
 def decode(a: JaxSparse) -> Array:
@@ -54,18 +64,18 @@ def _no_duplicates(a: JaxSparse, place: Array) -> Array:
 
 
 def _set(dense: Array, place: Array, values: Array) -> Array:
-    return dense.at[place].set(values, mode="promise_in_bounds")
+    return dense.at[place].set(values, mode="drop", unique_indices=True)
 
 
 def _add_up(dense: Array, place: Array, values: Array) -> Array:
     """Duplicates add up in slot order, each sum rounded (CORE-V2); what stands alone is moved, not added to 0."""
-    spare, slots = dense.shape[0] - 1, jnp.arange(len(place), dtype=place.dtype)
+    beyond, slots = dense.shape[0], jnp.arange(len(place), dtype=place.dtype)
     first = jnp.full(dense.shape, len(place), place.dtype).at[place].min(slots)            # the first slot of each place
     leads = first[place] == slots
-    dense = dense.at[jnp.where(leads, place, spare)].set(values)
+    dense = _set(dense, jnp.where(leads, place, beyond + slots), values)
 
     def one(dense: Array, slot: tuple[Array, Array]) -> tuple[Array, None]:
         at, value = slot
-        return dense.at[at].add(value), None
+        return dense.at[at].add(value, mode="drop"), None
 
-    return jax.lax.scan(one, dense, (jnp.where(leads, spare, place), values))[0]
+    return lax.scan(one, dense, (jnp.where(leads, beyond, place), values))[0]

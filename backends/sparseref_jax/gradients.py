@@ -24,12 +24,14 @@ def gradient(name: str, grad: Array, *operands: Operand, **parameters: Any) -> t
         raise SpecError("GRAD-3", f"the gradient does not fit the result of {name}.",
                         wanted=f"{result.dtype} {result.shape}, a float dtype", given=f"{grad.dtype} {grad.shape}")
     found = iter(_gradient(name, grad, operands, given))
-    return tuple(None if operand is None else operand.with_values(next(found)) if isinstance(operand, JaxSparse) else next(found)
+    return tuple(None if operand is None
+                 else operand.with_values(next(found)) if isinstance(operand, JaxSparse) else next(found)
                  for operand in operands)
 
 
 @partial(jax.jit, static_argnames=("name", "parameters"))
-def _gradient(name: str, grad: Array, operands: tuple[Operand, ...], parameters: tuple[tuple[str, Any], ...]) -> tuple[Array, ...]:
+def _gradient(name: str, grad: Array, operands: tuple[Operand, ...],
+              parameters: tuple[tuple[str, Any], ...]) -> tuple[Array, ...]:
     """-> the gradient by the values of every operand that there is."""
     there = [operand for operand in operands if operand is not None]
 

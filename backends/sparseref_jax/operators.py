@@ -190,7 +190,7 @@ def tokens(x: Pair) -> Pair:
 def linear(x: Pair, w: Pair | JaxSparse, bias: Pair | None = None) -> Pair:
     """x [..., K], w [O, K], bias [O] or None -> y [..., O] (LINEAR-1)."""
     flat = tokens(x)
-    if isinstance(w, JaxSparse) and pays(w, len(flat.value)) and rows_of(w) is not None:
+    if isinstance(w, JaxSparse) and pays(w) and rows_of(w) is not None:
         out = by_rows(w, flat.value)
     else:
         pair = wide_pair(w) if isinstance(w, JaxSparse) else w

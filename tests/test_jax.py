@@ -1,0 +1,164 @@
+"""sparseref_jax as a user of JAX meets it: jit, grad, jvp, vmap, sharding, and no compilation for equal shapes."""
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+import sparseref as sr
+
+jax = pytest.importorskip("jax", reason="the JAX backend needs the extra 'jax'")
+import jax.numpy as jnp  # noqa: E402
+import sparseref_jax as sj  # noqa: E402
+from sparseref_jax import contraction  # noqa: E402
+
+FORMATS = ["nmg:2:8:2", "nmg:1:16:2", "nm:1:8", "csr:0.9", "coo:0.9", "csc:0.9", "ell:0.9", "masked:0.9", "vnm:4:2:8",
+           "bsr:2:2"]
+
+
+def drawn(*shape, seed=0):
+    return jnp.asarray(np.random.default_rng(seed).standard_normal(shape).astype(np.float32))
+
+
+def dense_of(a):
+    return np.asarray(sj.decode(a))
+
+
+@pytest.mark.parametrize("text", FORMATS)
+def test_linear_and_its_derivatives_are_those_of_the_dense_weight(text):                   # LINEAR-1, GRAD-1
+    """Under jit, by the values and by x, forwards and backwards."""
+    x, a = drawn(5, 96), sj.sparsify(drawn(32, 96, seed=1), text)
+    dense = sj.decode(a)
+
+    def sparse_loss(values, x):
+        return (sj.linear(x, a.with_values(values)) ** 2).sum()
+
+    def dense_loss(w, x):
+        return ((x @ w.T) ** 2).sum()
+
+    by_values, by_x = jax.jit(jax.grad(sparse_loss, (0, 1)))(a.values, x)
+    by_w, expected_by_x = jax.grad(dense_loss, (0, 1))(dense, x)
+    slots = a.layout.positions(sj.to_numpy(a))
+    expected = np.where(slots >= 0, np.asarray(by_w).reshape(-1)[slots], 0)
+    tangent = jax.jvp(lambda values: sj.linear(x, a.with_values(values)), (a.values,), (a.values,))[1]
+
+    np.testing.assert_allclose(expected, by_values, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(expected_by_x, by_x, rtol=1e-4, atol=1e-3)
+    np.testing.assert_allclose(x @ dense.T, tangent, rtol=1e-4, atol=1e-4)
+    np.testing.assert_allclose(x @ dense.T, jax.jit(sj.linear)(x, a), rtol=1e-4, atol=1e-4)
+
+
+@pytest.mark.parametrize("text", ["nmg:2:8:2", "nmg:1:10:2,tail=short", "nm:2:4", "vnm:4:2:8"])
+@pytest.mark.parametrize("x64", [False, True])
+def test_sparsify_under_jit_is_the_references(text, x64):                                  # NMGS-S2
+    """Bit for bit, with and without 64-bit types."""
+    w = drawn(20, 90)
+    with jax.enable_x64(x64):
+        actual = jax.jit(lambda w: sj.sparsify(w, text))(w)
+    expected = sr.sparsify(np.asarray(w), text)
+
+    assert actual.dtype == jnp.float32
+    assert all(np.array_equal(expected[name], actual[name]) and expected[name].dtype == actual[name].dtype
+               for name in expected.arrays)
+
+
+def test_the_gradient_of_a_whole_array_has_no_numbers_for_indices():
+    """float0, JAX's way to say so."""
+    a, x = sj.sparsify(drawn(8, 16), "nmg:2:4:1"), drawn(3, 16)
+    grad = jax.grad(lambda a: sj.linear(x, a).sum(), allow_int=True)(a)
+
+    assert isinstance(grad, sj.JaxSparse)
+    assert (grad["idx"].dtype, grad.values.shape) == (jax.dtypes.float0, a.values.shape)
+
+
+def test_vmap_over_tokens_and_over_values():
+    """The layout stays; a batch of values is a batch of weights."""
+    a, x = sj.sparsify(drawn(8, 32), "nmg:1:8:1"), drawn(3, 32)
+    values = jnp.stack([a.values, 2 * a.values, -a.values])
+    expected = np.stack([x @ (sign * dense_of(a)).T for sign in (1, 2, -1)])
+
+    np.testing.assert_allclose(x @ dense_of(a).T, jax.vmap(lambda one: sj.linear(one, a))(x), rtol=1e-5, atol=1e-5)
+    np.testing.assert_allclose(expected, jax.vmap(lambda v: sj.linear(x, a.with_values(v)))(values), rtol=1e-5, atol=1e-5)
+
+
+def test_equal_shapes_are_compiled_once():
+    """Other values and other indices are no reason."""
+    traced = []
+
+    @jax.jit
+    def layer(x, w):
+        traced.append(1)
+        return sj.linear(x, w)
+
+    for seed in range(3):
+        layer(drawn(4, 32, seed=seed), sj.sparsify(drawn(8, 32, seed=seed), "nmg:1:8:1"))
+
+    assert len(traced) == 1
+
+
+@pytest.mark.parametrize("text", ["coo:0.7", "csr:0.7", "csc:0.7"])
+def test_results_under_jit_whose_size_the_pattern_decides(text):                           # ADD-1, RELU-1
+    """As many slots as may be needed; what is too many adds nothing, and the array is valid."""
+    a, b = sj.sparsify(drawn(6, 9), text), sj.sparsify(drawn(6, 9, seed=1), text)
+    total, kept = jax.jit(lambda a, b: (sj.run("add", a, b), sj.run("relu", a)))(a, b)
+    sr.validate(sj.to_numpy(total))
+
+    assert np.array_equal(dense_of(a) + dense_of(b), dense_of(total))
+    assert np.array_equal(np.maximum(dense_of(a), 0), dense_of(kept))
+    with pytest.raises(ValueError, match="slots"):
+        jax.jit(lambda w: sj.sparsify(w, text))(drawn(6, 9))
+
+
+def test_a_pattern_that_does_not_fit_is_nan_under_jit_and_refused_without():               # NM-C5
+    """Nothing can be raised inside jit; a wrong number is no answer."""
+    dense, pattern = drawn(2, 8), jnp.ones((2, 8), bool)
+    inside = jax.jit(lambda d, p: sj.encode(d, sr.NM(2, 4), p))(dense, pattern)
+
+    assert np.isnan(inside.values).all()
+    with pytest.raises(sr.SpecError, match="NM-C5"):
+        sj.encode(dense, sr.NM(2, 4), pattern)
+
+
+def test_bad_operands_are_refused_while_they_are_traced():                                 # LINEAR-2, CORE-D2
+    """Shapes and dtypes are known there."""
+    a = sj.sparsify(drawn(8, 32), "nmg:1:8:1")
+    with pytest.raises(sr.SpecError, match="LINEAR-2"):
+        jax.jit(sj.linear)(drawn(3, 31), a)
+    with pytest.raises(sr.SpecError, match="CORE-D2"):
+        jax.jit(sj.linear)(drawn(3, 32).astype(jnp.bfloat16), a)
+
+
+def test_the_route_by_rows_is_taken_and_pads_with_zeros():                                 # NMG-C8
+    """80 columns leave 16 slots of filling in three chunks of 32."""
+    a, x = sj.sparsify(drawn(32, 80), "nmg:1:16:2"), drawn(3, 80)
+
+    assert contraction.pays(a)
+    np.testing.assert_allclose(x @ dense_of(a).T, contraction.by_rows(a, x), rtol=1e-5, atol=1e-5)
+
+
+SHARDED = """
+import jax, jax.numpy as jnp, numpy as np, sparseref_jax as sj
+from jax.sharding import Mesh, NamedSharding, PartitionSpec as P
+assert len(jax.devices()) == 4
+mesh = Mesh(np.array(jax.devices()), ("rows",))
+rng = np.random.default_rng(0)
+w, x = (jnp.asarray(rng.standard_normal(shape).astype(np.float32)) for shape in ((32, 96), (8, 96)))
+a = sj.sparsify(w, "nmg:1:8:2")
+expected = jax.jit(sj.linear)(x, a)
+by_rows = jax.tree.map(lambda array: jax.device_put(array, NamedSharding(mesh, P(None, "rows"))), a)
+by_tokens = jax.device_put(x, NamedSharding(mesh, P("rows")))
+assert len(by_rows.values.sharding.device_set) == 4
+for left, right in ((x, by_rows), (by_tokens, jax.device_put(a, NamedSharding(mesh, P())))):
+    np.testing.assert_array_equal(expected, jax.jit(sj.linear)(left, right))
+print("equal")
+"""
+
+
+def test_rows_or_tokens_over_several_devices_give_the_result_of_one():
+    """The block rows of a weight, or the tokens, over four."""
+    flags = {**os.environ, "XLA_FLAGS": "--xla_force_host_platform_device_count=4"}
+    done = subprocess.run([sys.executable, "-c", SHARDED], env=flags, capture_output=True, text=True, check=False)
+
+    assert (done.returncode, done.stdout) == (0, "equal\n"), done.stderr[-2000:]
