@@ -26,6 +26,7 @@ def dense_of(a):
     return np.asarray(sj.decode(a))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", FORMATS)
 def test_linear_and_its_derivatives_are_those_of_the_dense_weight(text):                   # LINEAR-1, GRAD-1
     """Under jit, by the values and by x, forwards and backwards."""
@@ -50,6 +51,7 @@ def test_linear_and_its_derivatives_are_those_of_the_dense_weight(text):        
     np.testing.assert_allclose(x @ dense.T, jax.jit(sj.linear)(x, a), rtol=1e-4, atol=1e-4)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("text", ["nmg:2:8:2", "nmg:1:10:2,tail=short", "nm:2:4", "vnm:4:2:8"])
 @pytest.mark.parametrize("x64", [False, True])
 def test_sparsify_under_jit_is_the_references(text, x64):                                  # NMGS-S2

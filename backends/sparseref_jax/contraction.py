@@ -11,6 +11,7 @@ from typing import Any
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array, lax
 
 from sparseref import ELL, NM, NMG
@@ -30,11 +31,11 @@ def product(a: Pair, b: Pair) -> Array:
 
 
 def rows_of(w: JaxSparse) -> tuple[Array, Array] | None:
-    """w [O, K] -> columns [O, Q] and values [O, Q] of each row, padding as column K with +0; None: no such layout."""
+    """w [O, K] -> columns and values [Q, O] of the Q slots of each row, padding as column K with +0; None: no such layout."""
     if w.ndim != 2:
         return None
     if isinstance(w.layout, ELL):
-        return jnp.where(w["indices"] < 0, w.shape[1], w["indices"]), w.values             # ELL-C2
+        return jnp.where(w["indices"] < 0, w.shape[1], w["indices"]).T, w.values.T         # ELL-C2
     if isinstance(w.layout, NM) and w.layout.axis % 2 == 1:
         return _rows_of_nm(w, w.layout)
     if isinstance(w.layout, NMG) and w.layout.sparse_axis % 2 == 0:
@@ -46,18 +47,23 @@ def _rows_of_nm(w: JaxSparse, layout: NM) -> tuple[Array, Array]:
     rows, columns = w.shape
     blocks = jnp.arange(w.values.shape[1], dtype=coordinate_dtype(w.shape))[:, None]
     column = blocks * layout.m + w["idx"].astype(blocks.dtype)                             # [O, KB, n], NM-C3
-    return jnp.minimum(column, columns).reshape(rows, -1), w.values.reshape(rows, -1)
+    return jnp.minimum(column, columns).reshape(rows, -1).T, w.values.reshape(rows, -1).T
 
 
 def _rows_of_nmg(w: JaxSparse, layout: NMG) -> tuple[Array, Array]:
     """Each of the m rows of a block is in C(m-1, n-1) of the patterns, so all rows have equally many slots (NMG-C4)."""
     rows, columns = w.shape
     places = layout.slot_places(columns)                                                   # [S, n]
-    owner = places.reshape(-1).argsort(kind="stable").reshape(layout.m, -1)                # [m, Q] of S * n
+    owner = places.reshape(-1).argsort(kind="stable").reshape(layout.m, -1).T              # [Q, m] of S * n
     _, column = nmg_places(w, layout, coordinate_dtype(w.shape))                           # [1, RB, S, 1]
-    column = jnp.minimum(column[0, :, :, 0], columns)[:, owner // layout.n]                # [RB, m, Q]; NMG-C8: filling
-    values = w.values[0].reshape(len(column), -1)[:, owner]
-    return column.reshape(-1, owner.shape[1])[:rows], values.reshape(-1, owner.shape[1])[:rows]
+    column = jnp.minimum(column[0, :, :, 0], columns)                                      # [RB, S]; NMG-C8: filling
+
+    def of_rows(array: Array, slot: np.ndarray) -> Array:
+        """array [RB, slots] -> [Q, O]; all block rows of a slot at once, as XLA gathers number by number otherwise."""
+        moved = jnp.take(lax.optimization_barrier(array.T), slot, axis=0)                  # [Q, m, RB]
+        return lax.optimization_barrier(moved).swapaxes(1, 2).reshape(len(slot), -1)[:, :rows]
+
+    return of_rows(column, owner // layout.n), of_rows(w.values[0].reshape(len(column), -1), owner)
 
 
 def pays(w: JaxSparse) -> bool:
@@ -71,13 +77,12 @@ def by_rows(w: JaxSparse, x: Array) -> Array:
     columns, values = rows_of(w)  # type: ignore[misc]  # the caller has looked
     dtype = wide_dtype(x.dtype)
     tokens = jnp.concatenate([x.T.astype(dtype), jnp.zeros((1, len(x)), dtype)])           # [K + 1, N]: padding reads zeros
-    rows, count = columns.shape
+    count, rows = columns.shape
     steps = -(-count // AT_ONCE)
-    fill = ((0, 0), (0, steps * AT_ONCE - count))
 
     def in_steps(array: Array, filling: Any) -> Array:
-        """[O, Q] -> [steps, AT_ONCE, O]."""
-        return jnp.pad(array, fill, constant_values=filling).reshape(rows, steps, AT_ONCE).transpose(1, 2, 0)
+        """[Q, O] -> [steps, AT_ONCE, O]."""
+        return jnp.pad(array, ((0, steps * AT_ONCE - count), (0, 0)), constant_values=filling).reshape(steps, AT_ONCE, rows)
 
     def step(sums: Array, entries: tuple[Array, Array]) -> tuple[Array, None]:
         for column, value in zip(*entries, strict=True):                                   # unrolled: one loop of XLA
