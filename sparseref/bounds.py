@@ -84,8 +84,8 @@ def expected_gradient(operator: Operator, grad: np.ndarray, operands: tuple[Oper
         values = operator.gradient(wide, *pairs, **parameters)
         magnitudes = operator.gradient(np.abs(wide), *map(_magnitudes, pairs), **parameters)
         counts = operator.gradient(np.ones(grad.shape), *map(_ones, pairs), **parameters)
-        left = operator.gradient(without_subnormals(np.abs(wide), accumulator),
-                                 *(_flushed(pair, accumulator) for pair in pairs), **parameters)
+        left = magnitudes if not flushes else operator.gradient(
+            without_subnormals(np.abs(wide), accumulator), *(_flushed(pair, accumulator) for pair in pairs), **parameters)
         found: list[Expected | None] = []
         for value, magnitude, k, rest in zip(values, magnitudes, counts, left, strict=True):
             if value is None or magnitude is None or k is None or rest is None:

@@ -8,12 +8,11 @@ from typing import Any, ClassVar
 import jax
 import numpy as np
 
-from sparseref import Backend, Cell, SparseArray, SpecError
+from sparseref import Backend, Cell, SparseArray
 from sparseref.backend import CODING
-from sparseref.coding import check_fields
-from sparseref.dtypes import value_dtype
+from sparseref.coding import check_fields, checked_to_encode
 from sparseref.reference import check_operands
-from sparseref.registry import get_operator, parse_layout, parse_sparsifier
+from sparseref.registry import get_operator, parse_sparsifier
 
 from .arrays import to_jax, to_numpy
 from .decoding import decode
@@ -106,11 +105,6 @@ def _validate(a: SparseArray) -> None:
 
 
 def _encode(dense: Any, pattern: Any, layout: Any) -> SparseArray:
-    layout, dense, pattern = parse_layout(layout), np.asarray(dense), np.asarray(pattern)
-    value_dtype(dense.dtype)
-    layout.check(dense.shape)
-    if pattern.shape != dense.shape or pattern.dtype != bool:                              # CORE-E1
-        raise SpecError("CORE-E1", "the pattern does not fit the array.", wanted=f"bool {dense.shape}",
-                        given=f"{pattern.dtype} {pattern.shape}", fix="e.g. pattern = dense != 0")
+    dense, layout, pattern = checked_to_encode(dense, layout, pattern)
     encoded: SparseArray = to_numpy(encode(to_jax(dense), layout, to_jax(pattern)))
     return encoded

@@ -75,7 +75,9 @@ def pays(w: JaxSparse) -> bool:
 @jax.custom_jvp
 def by_rows(w: JaxSparse, x: Array) -> Array:
     """w [O, K] of equally long rows, x [N, K] -> [N, O] in the dtype that sums are kept in."""
-    columns, values = rows_of(w)  # type: ignore[misc]  # the caller has looked
+    found = rows_of(w)
+    assert found is not None, f"the rows of {w.layout} are not equally long"
+    columns, values = found
     dtype = wide_dtype(x.dtype)
     tokens = jnp.concatenate([x.T.astype(dtype), jnp.zeros((1, len(x)), dtype)])           # [K + 1, N]: padding reads zeros
     count, rows = columns.shape

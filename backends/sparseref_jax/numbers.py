@@ -5,8 +5,6 @@ Ranking must not (SPF-4): it compares whole numbers that are in the order of the
 
 from __future__ import annotations
 
-from typing import Any
-
 import jax.numpy as jnp
 from jax import Array, lax
 
@@ -42,7 +40,3 @@ def to_double(x: Array) -> Array:
     tiny = (whole & 0x7FFFFFFF) < 0x00800000                   # no hidden one: a whole multiple of 2**-149
     size = (whole & 0x007FFFFF).astype(jnp.float64) * 2.0**-149
     return jnp.where(tiny, jnp.where(whole < 0, -size, size), x.astype(jnp.float64))
-
-
-def zero_of(x: Any) -> Array:
-    return jnp.zeros((), x.dtype)

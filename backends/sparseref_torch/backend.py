@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-import numpy as np
 import torch
 
-from sparseref import Backend, Cell, SparseArray, SpecError
+from sparseref import Backend, Cell, SparseArray
 from sparseref.backend import CODING
-from sparseref.coding import check_fields
-from sparseref.dtypes import value_dtype
+from sparseref.coding import check_fields, checked_to_encode
 from sparseref.reference import check_operands
-from sparseref.registry import get_operator, parse_layout, parse_sparsifier
+from sparseref.registry import get_operator, parse_sparsifier
 
 from .decoding import decode
 from .encoding import encode
@@ -69,12 +67,7 @@ def _validate(a: SparseArray) -> None:
 
 
 def _encode(dense: Any, pattern: Any, layout: Any) -> Any:
-    layout, dense, pattern = parse_layout(layout), np.asarray(dense), np.asarray(pattern)
-    value_dtype(dense.dtype)
-    layout.check(dense.shape)
-    if pattern.shape != dense.shape or pattern.dtype != bool:                              # CORE-E1
-        raise SpecError("CORE-E1", "the pattern does not fit the array.", wanted=f"bool {dense.shape}",
-                        given=f"{pattern.dtype} {pattern.shape}", fix="e.g. pattern = dense != 0")
+    dense, layout, pattern = checked_to_encode(dense, layout, pattern)
     tensors = (to_torch(dense), to_torch(pattern))
     return to_numpy(encode(tensors[0], layout, tensors[1]), tensors)
 

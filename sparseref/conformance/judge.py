@@ -241,10 +241,12 @@ def _nan_allowed(call: Call, densifies: bool, flushes: str | None) -> tuple[np.n
     pairs = [None if operand is None else as_pair(operand) for operand in own]
     pairs = [pair and (full(read(pair.value)) if densifies else Pair(read(pair.value), pair.pattern)) for pair in pairs]
     with np.errstate(invalid="ignore", over="ignore"):
-        if not is_gradient:
-            return (np.isnan(operator.meaning(*pairs, **call.parameters).value),)
-        found = operator.gradient(read(call.operands[0].astype(np.float64)), *pairs, **call.parameters)
-    return tuple(None if value is None else np.isnan(value) for value in found)
+        if is_gradient:
+            found = operator.gradient(read(call.operands[0].astype(np.float64)), *pairs, **call.parameters)
+        else:
+            found = (operator.meaning(*pairs, **call.parameters).value,)
+    masks = [None if value is None else np.isnan(value) for value in found]
+    return tuple(nan if densifies or (nan is not None and nan.any()) else None for nan in masks)     # only CORE-P4 frees signs
 
 
 def _outcome(case: Case, call: Call, verdict: Verdict, problem: Problem, ratio: float, seconds: float) -> Outcome:
