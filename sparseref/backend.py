@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Container
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -74,6 +75,20 @@ class Backend(ABC):
     @abstractmethod
     def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:
         """Run one operation; refuse bad input with the SpecError of its clause."""
+
+
+def unknown_part(cell: Cell, who: str, operators: Container[str], layouts: Container[str],
+                 sparsifiers: Container[str]) -> str | None:
+    """Why a backend that knows these by name, and every combination of them, declines a cell; None where it knows all.
+
+    who: the subject of the sentence, e.g. "the torch backend".
+    """
+    operation = cell.operation.partition(".")[0]
+    if operation not in (*CODING, "select") and operation not in operators:
+        return f"{who} has no operator {operation}"
+    known, what = (sparsifiers, "sparsifier") if operation == "select" else (layouts, "layout")
+    strange = [name for name in cell.layouts if name != ARRAY and name not in known]
+    return f"{who} has no {what} {strange[0]}" if strange else None
 
 
 def cell_of(operation: str, operands: tuple[Any, ...], parameters: dict[str, Any]) -> Cell:

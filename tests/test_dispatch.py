@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 import sparseref as sr
+from sparseref.backend import unknown_part
 from sparseref.conformance import strategies as some
 from sparseref.dtypes import bits_of
 
@@ -117,6 +118,19 @@ def test_a_backend_asked_past_dispatch_refuses_what_it_declines(operands):  # DS
     with pytest.raises(sr.SpecError, match=r"DSP-4(?s:.*)only "):
         backend.call("linear", x, w, None)
     assert not backend.calls
+
+
+@pytest.mark.parametrize(("cell", "expected"), [
+    (sr.Cell("linear.gradient", ("array", "csr"), "int8"), None),
+    (sr.Cell("select", ("n-of-m",), "int8"), None),
+    (sr.Cell("conv2d", ("array", "csr"), "int8"), "mine has no operator conv2d"),
+    (sr.Cell("decode", ("bsr",), "int8"), "mine has no layout bsr"),
+    (sr.Cell("select", ("csr",), "int8"), "mine has no sparsifier csr")])
+def test_what_a_backend_does_not_know_by_name_it_declines(cell, expected):  # DSP-4
+    """Gradients are known with their operator; a plain array is no layout."""
+    actual = unknown_part(cell, "mine", ["linear"], ["csr"], ["n-of-m"])
+
+    assert expected == actual
 
 
 def test_a_conversion_does_not_run_on_what_has_lost_the_pattern():  # DSP-4, CONVERT-1

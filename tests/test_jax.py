@@ -123,6 +123,58 @@ def test_a_pattern_that_does_not_fit_is_nan_under_jit_and_refused_without():    
         sj.encode(dense, sr.NM(2, 4), pattern)
 
 
+def test_whole_numbers_that_may_not_fit_are_refused_while_they_are_traced():                  # NM-C5
+    """They have no NaN; a layout's own choice, and what keeps the pattern of its operand, always fits."""
+    dense, pattern = jnp.arange(16, dtype=jnp.int32).reshape(2, 8), jnp.ones((2, 8), bool)
+    a = jax.jit(lambda d: sj.sparsify(d, "nm:2:4"))(dense)
+    doubled = jax.jit(lambda a: sj.run("scale", a, jnp.asarray(2, jnp.int32)))(a)
+
+    assert np.array_equal(2 * dense_of(a), dense_of(doubled))
+    with pytest.raises(ValueError, match="int32 has not"):
+        jax.jit(lambda d, p: sj.encode(d, sr.NM(2, 4), p))(dense, pattern)
+    with pytest.raises(ValueError, match="int32 has not"):
+        jax.jit(lambda a: sj.run("add", a, a))(a)
+
+
+@pytest.mark.parametrize("text", ["bsr:2:2", "ell:0.7", "csr:0.7", "nm:2:4"])
+def test_operators_that_keep_a_pattern_need_no_slots_under_jit(text):                      # RELU-1, TRANSPOSE-1, CONVERT-1
+    """Their operand has as many; those of csr, csc and coo are bounded by what the operands have."""
+    a = sj.sparsify(drawn(6, 8), text)
+    kept, turned, as_csr = jax.jit(lambda a: (sj.run("relu", a), sj.run("transpose", a), sj.convert(a, "csr")))(a)
+
+    assert (kept.layout, as_csr.layout) == (a.layout, sr.CSR())
+    assert np.array_equal(np.maximum(dense_of(a), 0), dense_of(kept))
+    assert np.array_equal(dense_of(a).T, dense_of(turned))
+    assert np.array_equal(dense_of(a), dense_of(as_csr))
+
+
+def test_slots_of_a_result_can_be_given():                                                 # CONVERT-1
+    """Where they do not follow from the operands; too few are NaN."""
+    a = sj.sparsify(drawn(6, 8), "csr:0.7")
+    longest = int(np.diff(np.asarray(a["indptr"])).max())
+    as_ell, too_few = (jax.jit(lambda a, n=n: sj.convert(a, "ell", slots=n))(a) for n in (longest, longest - 1))
+
+    assert np.array_equal(dense_of(a), dense_of(as_ell))
+    assert np.isnan(too_few.values).all()
+    with pytest.raises(ValueError, match="slots=number"):
+        jax.jit(lambda a: sj.convert(a, "ell"))(a)
+
+
+@pytest.mark.parametrize("text", ["csr", "coo", "csc", "ell", "nmg:1:4:1"])
+def test_vmap_over_weights_with_patterns_of_their_own(text):                               # LINEAR-1
+    """Every array, the indices too, has the batch as its first axis."""
+    scores = [drawn(8, 16, seed=seed) for seed in range(3)]
+    patterns = [jnp.asarray(np.argsort(np.argsort(s, axis=1), axis=1) < 4) for s in scores]    # four in every row
+    weights = [sj.sparsify(s, text) if ":" in text else sj.encode(s, sr.registry.parse_layout(text), p)
+               for s, p in zip(scores, patterns, strict=True)]
+    x = drawn(3, 5, 16)
+    together = jax.tree.map(lambda *arrays: jnp.stack(arrays), *weights)
+    y = jax.jit(jax.vmap(sj.linear))(x, together)
+
+    for one, weight, expected in zip(x, weights, y, strict=True):
+        np.testing.assert_allclose(one @ dense_of(weight).T, expected, rtol=1e-5, atol=1e-5)
+
+
 def test_bad_operands_are_refused_while_they_are_traced():                                 # LINEAR-2, CORE-D2
     """Shapes and dtypes are known there."""
     a = sj.sparsify(drawn(8, 32), "nmg:1:8:1")

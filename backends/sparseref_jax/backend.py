@@ -9,7 +9,7 @@ import jax
 import numpy as np
 
 from sparseref import Backend, Cell, SparseArray
-from sparseref.backend import CODING
+from sparseref.backend import unknown_part
 from sparseref.coding import check_fields, checked_to_encode
 from sparseref.reference import check_operands
 from sparseref.registry import get_operator, parse_sparsifier
@@ -41,15 +41,7 @@ class JaxBackend(Backend):
     version: str = str(jax.__version__)
 
     def declines(self, cell: Cell) -> str | None:
-        operation = cell.operation.partition(".")[0]
-        if operation == "select":
-            known, what = SPARSIFIERS, "sparsifier"
-        else:
-            known, what = (*LAYOUTS, "array"), "layout"
-        if operation not in (*CODING, "select", *MEANING):
-            return f"the JAX backend has no operator {operation}"
-        strange = [name for name in cell.layouts if name not in known]
-        return f"the JAX backend has no {what} {strange[0]}" if strange else None
+        return unknown_part(cell, "the JAX backend", MEANING, LAYOUTS, SPARSIFIERS)
 
     def densifies(self, cell: Cell) -> bool:
         """Contractions multiply structural zeros."""

@@ -20,6 +20,8 @@ from .blocks import bring_last, fill_to
 from .encoding_nmg import assign_fibres
 
 Arrays = dict[str, Array]
+SIZED = (COO, CSR, CSC, BSR, ELL)
+"""The layouts whose number of slots the pattern decides."""
 
 
 def encode(dense: Array, layout: Layout, pattern: Array, slots: int | None = None) -> JaxSparse:
@@ -28,21 +30,29 @@ def encode(dense: Array, layout: Layout, pattern: Array, slots: int | None = Non
     slots: how many are made, where the pattern decides that: entries of coo, csr and csc, blocks of bsr, K of ell.  Inside jit
     it has to be said, as shapes are fixed there; surplus slots of coo, csr and csc repeat the last entry with +0, which adds
     nothing.  Errors: the layout's own, for a shape or a pattern that it cannot hold; inside jit, where nothing can be raised,
-    float values become NaN instead.
+    float values become NaN instead, and whole numbers, which have none, are refused while tracing.
     """
-    shape = tuple(dense.shape)
-    layout.check(shape)
-    traced = is_traced(dense, pattern)
-    if isinstance(layout, COO | CSR | CSC | BSR | ELL) and slots is None:
-        if traced:
-            raise ValueError(f"inside jit, encode needs to know how many slots {layout} gets: encode(..., slots=number)")
-        slots = slots_needed(layout, np.asarray(pattern))
+    if not is_traced(dense, pattern):
+        if isinstance(layout, SIZED) and slots is None:
+            slots = slots_needed(layout, np.asarray(pattern))
+        a, fits = encode_and_tell(dense, layout, pattern, slots)
+        if not fits:
+            refuse(layout, np.asarray(pattern))
+        return a
+    if not isinstance(layout, Masked) and not jnp.issubdtype(dense.dtype, jnp.floating):
+        raise ValueError(f"inside jit, a pattern that {layout} cannot hold is answered by NaN, which {dense.dtype} has not: "
+                         "encode outside, or take floats")
+    a, fits = encode_and_tell(dense, layout, pattern, slots)
+    return a.with_values(jnp.where(fits, a.values, jnp.nan))
+
+
+def encode_and_tell(dense: Array, layout: Layout, pattern: Array, slots: int | None = None) -> tuple[JaxSparse, Any]:
+    """The same -> also whether the layout holds the pattern; where it does not, the arrays mean nothing."""
+    layout.check(tuple(dense.shape))
+    if isinstance(layout, SIZED) and slots is None:
+        raise ValueError(f"inside jit it has to be said how many slots {layout} gets: slots=number")
     arrays, fits = _encode(dense, pattern, layout, slots)
-    if traced:
-        arrays = {**arrays, "values": _poisoned(arrays["values"], fits)}
-    elif not fits:
-        refuse(layout, np.asarray(pattern))
-    return JaxSparse(layout, shape, arrays)
+    return JaxSparse(layout, tuple(dense.shape), arrays), fits
 
 
 def slots_needed(layout: Layout, pattern: np.ndarray) -> int:
@@ -60,10 +70,6 @@ def refuse(layout: Layout, pattern: np.ndarray) -> NoReturn:
     """The reference words the refusal, so that it reads the same everywhere (ERR-1)."""
     layout.encode(np.zeros(pattern.shape, np.int8), pattern)
     raise ValueError(f"{layout} takes this pattern, but not in so few slots")
-
-
-def _poisoned(values: Array, fits: Any) -> Array:
-    return jnp.where(fits, values, jnp.nan) if jnp.issubdtype(values.dtype, jnp.floating) else values
 
 
 @partial(jax.jit, static_argnames=("layout", "slots"))

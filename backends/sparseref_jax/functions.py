@@ -17,7 +17,7 @@ from sparseref.sparsifiers.base import Sparsifier
 
 from .arrays import JaxSparse, Operand
 from .decoding import decode
-from .encoding import encode
+from .encoding import SIZED, encode, encode_and_tell
 from .operators import forward
 from .selection import select
 
@@ -31,15 +31,22 @@ def sparsify(values: Array | JaxSparse, layout: str | Layout, sparsifier: str | 
     if sparsifier is None and isinstance(layout, str):
         sparsifier, layout = parse_format(layout)
     layout = parse_layout(layout)
-    chooser = own_sparsifier(layout) if sparsifier is None else parse_sparsifier(sparsifier)
+    own = own_sparsifier(layout)
+    chooser = own if sparsifier is None else parse_sparsifier(sparsifier)
     pattern = select(values, chooser, scores, draws)
-    return encode(decode(values) if isinstance(values, JaxSparse) else values, layout, pattern, slots)
+    dense = decode(values) if isinstance(values, JaxSparse) else values
+    if chooser == own and not isinstance(layout, SIZED):       # its own choice fits, in whole numbers inside jit, too
+        return encode_and_tell(dense, layout, pattern)[0]
+    return encode(dense, layout, pattern, slots)
 
 
-def run(name: str, *operands: Operand, **parameters: Any) -> Array | JaxSparse:
-    """The operator of this name; its clauses say what it takes and gives.  Errors: CORE-D2, OPS-3, OPS-5, its own."""
+def run(name: str, *operands: Operand, slots: int | None = None, **parameters: Any) -> Array | JaxSparse:
+    """The operator of this name; its clauses say what it takes and gives.  Errors: CORE-D2, OPS-3, OPS-5, its own.
+
+    slots: of a sparse result, inside jit; needed for bsr and ell alone, where they do not follow from the operands.
+    """
     check_operands(get_operator(name), tuple(map(_outline, operands)), parameters)
-    return forward(name, *operands, **parameters)
+    return forward(name, *operands, slots=slots, **parameters)
 
 
 def _outline(operand: Any) -> Any:
@@ -64,7 +71,7 @@ def matmul(a: Array | JaxSparse, b: Array | JaxSparse) -> Array:
     return result
 
 
-def convert(a: Array | JaxSparse, layout: str | Layout) -> JaxSparse:
-    """a [shape] -> the same entries in another layout (CONVERT-1)."""
-    result: JaxSparse = run("convert", a, layout=parse_layout(layout))
+def convert(a: Array | JaxSparse, layout: str | Layout, slots: int | None = None) -> JaxSparse:
+    """a [shape] -> the same entries in another layout (CONVERT-1); `slots` as for `run`."""
+    result: JaxSparse = run("convert", a, layout=parse_layout(layout), slots=slots)
     return result

@@ -15,8 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sparseref import COO
-from sparseref.layouts import Masked
+from sparseref import BSR, COO, CSC, CSR, ELL, Dense, Layout, Masked
 from sparseref.operators.base import Operator, Result
 from sparseref.operators.gelu import TANH_CUBIC, TANH_SLOPE
 from sparseref.reference import admits
@@ -25,16 +24,19 @@ from sparseref.registry import get_operator, parse_layout
 from .arrays import JaxSparse, Operand, Pair, is_traced
 from .contraction import by_rows, pays, product, rows_of
 from .decoding import wide_pair
-from .encoding import encode
+from .encoding import encode, encode_and_tell
 from .numbers import is_positive
 from .patches import patches
 
 
-def forward(name: str, *operands: Operand, **parameters: Any) -> Array | JaxSparse:
-    """The operands of an operator, checked before -> its result, stored as the operator says (OPS-1, OPS-4)."""
+def forward(name: str, *operands: Operand, slots: int | None = None, **parameters: Any) -> Array | JaxSparse:
+    """The operands of an operator, checked before -> its result, stored as the operator says (OPS-1, OPS-4).
+
+    slots: how many the result gets, inside jit, where they do not follow from the operands.
+    """
     operator = get_operator(name)
     result = _meaning(name, operands, tuple(sorted(parameters.items())))
-    return _place(result, operator, operands, parameters)
+    return _place(result, operator, operands, parameters, slots)
 
 
 def dense_forward(name: str, *operands: Operand, **parameters: Any) -> Array:
@@ -53,32 +55,42 @@ def _meaning(name: str, operands: tuple[Operand, ...], parameters: tuple[tuple[s
     return Pair(result.value.astype(dtype), result.pattern)
 
 
-def _place(result: Pair, operator: Operator, operands: tuple[Operand, ...], parameters: dict[str, Any]) -> Array | JaxSparse:
+def _place(result: Pair, operator: Operator, operands: tuple[Operand, ...], parameters: dict[str, Any],
+           slots: int | None) -> Array | JaxSparse:
     """result [shape] -> in the layout that the operator gives back where none is named (OPS-4)."""
-    first = next((operand for operand in operands if isinstance(operand, JaxSparse)), None)
-    if operator.result is Result.CONVERTED:
-        return encode(result.value, parse_layout(parameters["layout"]), result.stored, _slots(operator, operands, parameters))
-    dense_partner = any(not isinstance(operand, JaxSparse) for operand in operands[:operator.sparse_operands])
-    if first is None or operator.result is Result.DENSE or (operator.result is Result.UNION and dense_partner):
-        return result.value
-    layout = first.layout.transposed() if operator.result is Result.TRANSPOSED else first.layout
-    stored = result.stored
-    if is_traced(result):
-        return encode(result.value, layout or COO(), stored, _slots(operator, operands, parameters))
-    if layout is None or not admits(layout, np.asarray(stored)):                           # the result's pattern does not fit
-        layout = COO() if result.shape else Masked()
-    return encode(result.value, layout, stored)
-
-
-def _slots(operator: Operator, operands: tuple[Operand, ...], parameters: dict[str, Any]) -> int | None:
-    """Inside jit: as many slots as the result may need at most; None: not known, or the layout has its own number."""
-    if not is_traced(*operands):
-        return None
     sparse = [operand for operand in operands if isinstance(operand, JaxSparse)]
-    layout = sparse[0].layout if operator.result is not Result.CONVERTED else parse_layout(parameters["layout"])
-    if layout.name not in ("coo", "csr", "csc") or any(a.layout.name not in ("coo", "csr", "csc") for a in sparse):
-        return sparse[0].values.shape[1] if layout.name == "ell" == sparse[0].layout.name and len(sparse) == 1 else None
-    return min(sum(len(a.values) for a in sparse), sparse[0].size)
+    if operator.result is Result.CONVERTED:
+        layout: Layout | None = parse_layout(parameters["layout"])
+    else:
+        dense_partner = any(not isinstance(operand, JaxSparse) for operand in operands[:operator.sparse_operands])
+        if not sparse or operator.result is Result.DENSE or (operator.result is Result.UNION and dense_partner):
+            return result.value
+        layout = sparse[0].layout.transposed() if operator.result is Result.TRANSPOSED else sparse[0].layout
+    if is_traced(result):
+        return _place_traced(result, layout or COO(), operator, sparse, slots)
+    if operator.result is not Result.CONVERTED and (layout is None or not admits(layout, np.asarray(result.stored))):
+        layout = COO() if result.shape else Masked()           # the result's pattern does not fit
+    return encode(result.value, layout, result.stored, slots)
+
+
+def _place_traced(result: Pair, layout: Layout, operator: Operator, sparse: list[JaxSparse], slots: int | None) -> JaxSparse:
+    """Inside jit the layout cannot be another one than foreseen; a pattern that is known to fit is not looked at."""
+    keeps = operator.result is not Result.CONVERTED and len(sparse) == 1                   # the pattern of its operand
+    enough = _slots(layout, sparse, keeps)
+    if slots is None and (keeps or enough is not None or isinstance(layout, Dense)):       # CONVERT-2: dense stores all
+        return encode_and_tell(result.value, layout, result.stored, enough)[0]
+    return encode(result.value, layout, result.stored, slots)
+
+
+def _slots(layout: Layout, sparse: list[JaxSparse], keeps: bool) -> int | None:
+    """As many slots as a result may need at most; None: not known, or the layout has its own number."""
+    if isinstance(layout, COO | CSR | CSC):
+        return min(sum(a.values.size for a in sparse), sparse[0].size)
+    if isinstance(layout, ELL) and all(isinstance(a.layout, ELL) for a in sparse):
+        return min(sum(a.values.shape[1] for a in sparse), sparse[0].shape[1])
+    if isinstance(layout, BSR) and (keeps or (sparse[0].layout == layout and len(sparse) == 1)):
+        return len(sparse[0].values)
+    return None
 
 
 def on_pattern(value: Array, pattern: Array | None) -> Pair:

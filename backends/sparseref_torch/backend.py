@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 import torch
 
 from sparseref import Backend, Cell, SparseArray
-from sparseref.backend import CODING
+from sparseref.backend import unknown_part
 from sparseref.coding import check_fields, checked_to_encode
 from sparseref.reference import check_operands
 from sparseref.registry import get_operator, parse_sparsifier
@@ -29,15 +29,7 @@ class TorchBackend(Backend):
     version: str = str(torch.__version__)
 
     def declines(self, cell: Cell) -> str | None:
-        operation = cell.operation.partition(".")[0]
-        if operation == "select":
-            known, what = SPARSIFIERS, "sparsifier"
-        else:
-            known, what = (*LAYOUTS, "array"), "layout"
-        if operation not in (*CODING, "select", *MEANING):
-            return f"the torch backend has no operator {operation}"
-        strange = [name for name in cell.layouts if name not in known]
-        return f"the torch backend has no {what} {strange[0]}" if strange else None
+        return unknown_part(cell, "the torch backend", MEANING, LAYOUTS, SPARSIFIERS)
 
     def call(self, operation: str, *operands: Any, **parameters: Any) -> Any:
         self.cell_of(operation, operands, parameters)
