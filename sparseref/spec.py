@@ -57,6 +57,11 @@ def clauses() -> dict[str, Clause]:
     return found
 
 
+def version() -> str:
+    """That of the newest clause, e.g. "1.2"."""
+    return max((clause.since for clause in clauses().values()), key=lambda since: tuple(map(int, since.split("."))))
+
+
 def layout_descriptions() -> dict[str, dict[str, Any]]:
     """Layout's name -> its description: parameters, symbols, fields, bits, rules, worked example (spec/README.md)."""
     return {content["layout"]["name"]: content["layout"] for content in groups().values() if "layout" in content}

@@ -66,6 +66,12 @@ class Shifted(Bitmap):
         return np.minimum(np.flatnonzero(a["bitmap"]) + 1, a["bitmap"].size - 1)
 
 
+class Twin(Reference):
+    """A second backend that is right."""
+
+    name: ClassVar[str] = "twin"
+
+
 class Broken(Reference):
     """A backend that adds 1 to every linear."""
 

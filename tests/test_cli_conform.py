@@ -174,3 +174,54 @@ def test_a_worker_that_does_not_introduce_itself_is_a_result_without_a_traceback
     shown = run("conform", "--cmd", f'{sys.executable} -c "{script}"', code=1)
 
     assert "no conforming first reply (WIRE-2)" in shown
+
+
+@pytest.fixture
+def two_backends(monkeypatch):
+    """The reference is installed, and a backend that lacks a package; `--backend` names the second."""
+    from sparseref.conformance import subjects
+
+    monkeypatch.setattr(subjects, "installed", lambda: ([Reference()], {"gpu": "no CUDA"}))
+
+
+def test_all_is_one_table_of_backends_and_each_others_arrays(two_backends, tmp_path):
+    """The backend that is named joins those that are installed; data and page have every run."""
+    files = [tmp_path / name for name in ("m.json", "m.html")]
+    shown = run("conform", "--all", "--backend", "cli_plugins:Twin", "--operation", "relu", "--layout", "csr",
+                "--json", str(files[0]), "--html", str(files[1]))
+    data = json.loads(files[0].read_text())
+    cell = next(cell for cell in data["cells"] if cell["operation"] == "relu" and cell["dtype"] == "float32")
+
+    assert "gpu: not here: no CUDA" in shown
+    assert [run["backend"] for run in data["runs"]] == ["reference", "twin", "differential"]
+    assert (data["conforms"], cell["layouts"], cell["level"], cell["counts"].keys()) == (True, ["csr"], "L1", {"pass"})
+    assert [cell["backend"] for cell in data["cells"][:2]] == ["reference", "twin"]
+    assert "<td>twin</td>" in files[1].read_text()
+
+
+def test_all_fails_where_one_backend_does(two_backends):
+    """Exit code 1, and the counterexample."""
+    shown = run("conform", "--all", "--backend", "cli_plugins:Broken", *ONE_CELL, code=1)
+
+    assert "broken 0, quick: does not conform" in shown
+    assert "reference 0, quick: conforms" in shown
+
+
+def test_differential_alone(two_backends):
+    """Only each other's arrays; a worker takes part."""
+    worker = Path(__file__).parents[1] / "spec" / "examples" / "worker.py"
+    shown = run("conform", "--differential", "--cmd", f"{sys.executable} {worker}", "--operation", "decode", "--layout", "csr")
+
+    assert "Each other's arrays" in shown
+    assert "differential of reference, " in shown
+
+
+@pytest.mark.parametrize(("words", "told"), [
+    (("--all", "--junit", "x.xml"), "for one backend alone"),
+    (("--differential", "--operation", "encode"), "no array goes from one backend to another"),
+    (("--all", "--operation", "encode", "--layout", "ell", "--level", "L3"), "no case fits")])
+def test_requests_that_make_no_matrix_are_refused(two_backends, words, told, monkeypatch, tmp_path):
+    """Exit code 2, and what to leave out."""
+    monkeypatch.chdir(tmp_path)
+
+    assert told in " ".join(run("conform", *words, "--backend", "cli_plugins:Twin", code=2).replace("│", " ").split())

@@ -103,8 +103,8 @@ def to_jax(operand: Any) -> Any:
 
 
 def _array(array: np.ndarray) -> Array:
-    """JAX may otherwise read the caller's memory later on, and knows no foreign byte order."""
-    return jnp.array(np.ascontiguousarray(array, array.dtype.newbyteorder("=")).reshape(array.shape), copy=True)
+    """A copy, as JAX may read the memory later on, and in the native byte order, as it knows no other; nothing is compiled."""
+    return jax.device_put(np.array(array, array.dtype.newbyteorder("="), copy=True, order="C"))
 
 
 def to_numpy(result: Any) -> Any:

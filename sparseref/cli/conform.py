@@ -3,26 +3,19 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from enum import StrEnum
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 from rich.console import Console
 
 from ..atomic import write_text
-from ..backend import ARRAY, CODING, Backend
 from ..conformance.outcome import LEVELS, RunResult
 from ..conformance.report import print_mutants, print_result, write_html, write_json, write_junit
-from ..errors import SpecError
-from ..registry import backends, get_backend, get_operator, layouts, load_object
 from .common import WRONG, clean_exit, file_option, progress_bar, say_where
-
-if TYPE_CHECKING:
-    from ..conformance.worker import WorkerBackend
+from .conform_runs import Request, chosen, run_matrix
 
 
 class Profile(StrEnum):
@@ -53,6 +46,13 @@ def conform(
         "Only cells with an operand in this layout (nmg, csr ...); may be given several times."))] = None,
     known_failures: Annotated[Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help=(
         "TOML list of cases that may fail, each with its reason; a listed case that passes fails the run."))] = None,
+    every: Annotated[bool, typer.Option("--all", help=(
+        "Every installed backend, and that of --backend or --cmd if one is given: one table, then --differential."))] = False,
+    differential: Annotated[bool, typer.Option("--differential", help=(
+        "Every installed backend's arrays in the hands of every other one: encoded by the first, computed with by the second, "
+        "a sparse result read by the third."))] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help=(
+        "Processes that judge, each with a backend of its own; a worker of --cmd has one."))] = 1,
     mutants: Annotated[bool, typer.Option("--mutants", help=(
         "Test the kit instead: run its catalogue of backend bugs, and see which clause kills each."))] = False,
     json_file: Annotated[Path | None, file_option("Write every outcome as data.", "--json")] = None,
@@ -72,6 +72,7 @@ def conform(
       sparseref conform --cmd "./worker" --level L0 --level L1     start with layouts and exact integers
       sparseref conform --backend torch --operation linear --layout nmg
       sparseref conform --backend torch --profile full --junit report.xml --html report.html
+      sparseref conform --all --jobs 2 --html matrix.html         every backend side by side, and each other's arrays
       sparseref conform --mutants                                  how good is the kit?
     """
     console = Console()
@@ -82,71 +83,18 @@ def conform(
                                          "--json; leave out --backend, --cmd, --junit and --html", param_hint="--mutants")
             _run_mutants(json_file, console)
             return
-        with _chosen(backend, cmd) as subject:
-            result = _run(subject, profile.value, [str(one) for one in level or LEVELS], operation, layout, known_failures)
+        request = Request(profile.value, [str(one) for one in level or LEVELS], operation, layout, jobs)
+        if every or differential:
+            if junit or known_failures:
+                raise typer.BadParameter("--junit and --known-failures are for one backend alone", param_hint="--all")
+            if not run_matrix(request, every, backend, cmd, json_file, html, console):
+                raise typer.Exit(WRONG)
+            return
+        with chosen(backend, cmd) as subject:
+            result = request.run(subject, known_failures)
         _report(result, json_file, junit, html, console)
         if not result.conforms:
             raise typer.Exit(WRONG)
-
-
-@contextmanager
-def _chosen(name: str | None, command: str | None) -> Iterator[Backend]:
-    """The backend that one of the two options asks for; a worker is stopped in the end."""
-    if (name is None) == (command is None):
-        raise typer.BadParameter(f"give one of the two: --backend NAME (installed: {', '.join(backends.names())}), or "
-                                 "--cmd COMMAND", param_hint="--backend / --cmd")
-    if name is not None:
-        yield _backend_at(name) if ":" in name else get_backend(name)
-        return
-    with _started(command or "") as worker:
-        yield worker
-
-
-def _started(command: str) -> WorkerBackend:
-    """A worker that has said what it is; one whose first reply is missing or wrong does not conform (WIRE-2)."""
-    from ..conformance.worker import WorkerBackend, WorkerCrash, WorkerError, WorkerTimeout
-
-    try:
-        return WorkerBackend(command)
-    except (WorkerCrash, WorkerError, WorkerTimeout) as fault:
-        Console(stderr=True).print(f"{command}: no conforming first reply (WIRE-2)\n{fault}", style="red", markup=False,
-                                   highlight=False, soft_wrap=True)
-        raise typer.Exit(WRONG) from None
-
-
-def _backend_at(address: str) -> Backend:
-    """`"my_module:MyBackend"` -> the backend, made where it is a class.  Errors: REG-3, DSP-6."""
-    found = load_object(address)
-    try:
-        backend = found() if isinstance(found, type) else found
-    except Exception as problem:
-        raise SpecError("DSP-6", f"{address} cannot be made: {type(problem).__name__}: {problem}.", given=address,
-                        wanted="a class that is made without arguments, with `declines` and `call`",
-                        fix="or give the address of an object") from problem
-    if not isinstance(backend, Backend):
-        raise SpecError("DSP-6", f"{address} is no backend.", wanted="a subclass of sparseref.Backend, or an object of one",
-                        given=type(backend).__name__)
-    return backend
-
-
-def _run(backend: Backend, profile: str, levels: list[str], operations: list[str] | None, of_layouts: list[str] | None,
-         known_failures: Path | None) -> RunResult:
-    """Run the kit behind a progress bar; unknown names are refused, and so is a choice that no case fits."""
-    from ..conformance.runner import run_conformance
-
-    for name in operations or ():
-        if name not in (*CODING, "select"):
-            get_operator(name)                                 # REG-2 names what there is
-    for name in of_layouts or ():
-        if name != ARRAY:
-            layouts.get(name)
-    with progress_bar() as step:
-        result = run_conformance(backend, profile, levels=levels, operations=operations, layouts=of_layouts,
-                                 known_failures=known_failures,
-                                 on_outcome=lambda outcome, done, total: step(outcome.case, done, total))
-    if not result.outcomes:
-        raise typer.BadParameter("no case fits all of --level, --operation and --layout; widen one of them")
-    return result
 
 
 def _report(result: RunResult, json_file: Path | None, junit: Path | None, html: Path | None, console: Console) -> None:

@@ -74,10 +74,14 @@ class RunResult:
         return dict(Counter(outcome.verdict.value for outcome in self.outcomes))
 
     @property
+    def ran(self) -> bool:
+        """Not everything was declined."""
+        return any(outcome.verdict is not Verdict.UNSUPPORTED for outcome in self.outcomes)
+
+    @property
     def conforms(self) -> bool:
         """Something ran, nothing went wrong, and there is not one case fewer than the inventory foresees."""
-        ran = any(outcome.verdict is not Verdict.UNSUPPORTED for outcome in self.outcomes)
-        return ran and len(self.outcomes) >= self.expected and not any(outcome.bad for outcome in self.outcomes)
+        return self.ran and len(self.outcomes) >= self.expected and not any(outcome.bad for outcome in self.outcomes)
 
     @property
     def worst_ratio(self) -> float:

@@ -14,7 +14,7 @@ import scipy
 from ..backend import CODING, Backend, cell_of
 from ..dtypes import FLOATS
 from ..errors import SpecError
-from ..registry import get_backend, operators
+from ..registry import operators
 from .case import Ask, Case
 from .coding_cases import coding_cases
 from .inputs import Shape
@@ -23,7 +23,9 @@ from .judge import judge
 from .known import apply, read_known
 from .operator_cases import operator_cases
 from .outcome import LEVELS, Outcome, RunResult, Verdict
+from .parallel import judged_in_parallel
 from .selection_cases import selection_cases
+from .subjects import backend_at
 from .vectors import Vector, load
 
 PROFILES = ("quick", "full")
@@ -89,20 +91,22 @@ def filtered(cases: Iterable[Case], levels: Iterable[str] = LEVELS, operations: 
 
 def run_conformance(backend: str | Backend, profile: str = "quick", levels: Iterable[str] = LEVELS,
                     operations: Iterable[str] | None = None, layouts: Iterable[str] | None = None,
-                    known_failures: Path | None = None, on_outcome: OnOutcome | None = None) -> RunResult:
+                    known_failures: Path | None = None, on_outcome: OnOutcome | None = None, jobs: int = 1) -> RunResult:
     """Run a backend through the cases of a profile; `on_outcome(outcome, done, total)` hears of each.
 
-    Errors: KIT-1, DSP-6, and those of the known-failure list.
+    jobs: how many processes judge; more than one makes a backend in each, and so wants its name or address.
+    Errors: KIT-1, DSP-6, REG-3, and those of the known-failure list.
     """
-    chosen = get_backend(backend)
+    chosen = backend_at(backend) if isinstance(backend, str) else backend
     every = all_cases(profile)
     cases = filtered(every, levels, operations, layouts)
     known = read_known(known_failures) if known_failures else ()
     started, outcomes = time.perf_counter(), list[Outcome]()
-    for done, case in enumerate(cases, 1):
-        outcome = judge(case, chosen)
-        if outcome.verdict in (Verdict.FAIL, Verdict.ERROR):
-            outcome = smaller(case, chosen, outcome)
+    if jobs > 1 and isinstance(backend, str):
+        found = judged_in_parallel(backend, profile, cases, jobs)
+    else:
+        found = (judged(case, chosen) for case in cases)
+    for done, outcome in enumerate(found, 1):
         outcomes.append(outcome)
         if on_outcome is not None:
             on_outcome(outcome, done, len(cases))
@@ -112,6 +116,12 @@ def run_conformance(backend: str | Backend, profile: str = "quick", levels: Iter
     left_out = [case.id for case in every if case.id not in asked]
     return RunResult(chosen.name, chosen.version, profile, len(cases) + missing_cases(profile, every),
                      apply(outcomes, known, left_out), time.perf_counter() - started, versions(), _flushes(chosen))
+
+
+def judged(case: Case, backend: Backend) -> Outcome:
+    """The outcome of one case, of a failure with the smallest counterexample."""
+    outcome = judge(case, backend)
+    return smaller(case, backend, outcome) if outcome.verdict in (Verdict.FAIL, Verdict.ERROR) else outcome
 
 
 def _flushes(backend: Backend) -> tuple[str, ...]:

@@ -17,10 +17,15 @@ SHOWN_FAILURES = 5
 
 
 @dataclass(frozen=True)
-class Row:
-    """One line of the matrix: operands in these layouts; dtype -> label -> Square, a label being "L3" or "L3 ∂"."""
+class Line:
+    """One line of the matrix: what one backend, by its number, makes of operands in these layouts.
+
+    dtypes: dtype -> label -> Square, a label being "L3" or, of the gradient, "L3 ∂".
+    """
 
     layouts: str
+    run: int
+    backend: str
     dtypes: dict[str, dict[str, Square]]
 
     @property
@@ -28,14 +33,17 @@ class Row:
         """For the filter."""
         return " ".join({square.verdict.name for levels in self.dtypes.values() for square in levels.values()})
 
+    @property
+    def seconds(self) -> float:
+        """Spent in the backend."""
+        return sum(square.seconds for levels in self.dtypes.values() for square in levels.values())
+
 
 @dataclass(frozen=True)
 class Section:
-    """What the page shows of one run; failures: anchor -> the bad outcomes of one cell and level."""
+    """What the page says of one run below the matrix; failures: anchor -> the bad outcomes of one cell and level."""
 
     result: RunResult
-    operations: dict[str, list[Row]]
-    dtypes: list[str]
     failures: dict[str, Square]
     gaps: dict[str, Square]
     known: dict[str, Square]
@@ -53,22 +61,32 @@ def write_html(results: Sequence[RunResult], path: str | Path) -> None:
     environment.globals.update(signs=SIGNS, shown=SHOWN_FAILURES, anchor=anchor, conclusion=conclusion, count=count,
                                inventory=inventory)
     sections = [_section(result, number) for number, result in enumerate(results)]
-    write_text(path, environment.get_template("matrix.html").render(sections=sections))
+    dtypes = list(dict.fromkeys(outcome.cell.dtype for result in results for outcome in _cases(result)))
+    page = environment.get_template("matrix.html").render(sections=sections, operations=_operations(results), dtypes=dtypes)
+    write_text(path, page)
+
+
+def _operations(results: Sequence[RunResult]) -> dict[str, list[Line]]:
+    """operation -> its lines, those of the same layouts side by side."""
+    operations: dict[str, dict[tuple[str, ...], dict[int, Line]]] = {}
+    for number, result in enumerate(results):
+        found = squares(_cases(result), lambda outcome: (outcome.level, outcome.cell))
+        for (level, cell), square in sorted(found.items(), key=lambda item: item[0][0]):   # a stable sort: by level alone
+            operation, _, gradient = cell.operation.partition(".")
+            lines = operations.setdefault(operation, {}).setdefault(cell.layouts, {})
+            line = lines.setdefault(number, Line(" × ".join(cell.layouts), number, result.backend, {}))
+            line.dtypes.setdefault(cell.dtype, {})[f"{level} ∂" if gradient else level] = square
+    return {operation: [line for lines in by_layouts.values() for line in lines.values()]
+            for operation, by_layouts in operations.items()}
+
+
+def _cases(result: RunResult) -> list[Outcome]:
+    """Entries of a known-failure list, which have no level, are no cases."""
+    return [outcome for outcome in result.outcomes if outcome.level]
 
 
 def _section(result: RunResult, number: int) -> Section:
-    cases = [outcome for outcome in result.outcomes if outcome.level]           # entries of a known-failure list have none
-    rows: dict[tuple[str, tuple[str, ...]], Row] = {}
-    found = squares(cases, lambda outcome: (outcome.level, outcome.cell))
-    for (level, cell), square in sorted(found.items(), key=lambda item: item[0][0]):       # a stable sort: by level alone
-        operation, _, gradient = cell.operation.partition(".")
-        row = rows.setdefault((operation, cell.layouts), Row(" × ".join(cell.layouts), {}))
-        row.dtypes.setdefault(cell.dtype, {})[f"{level} ∂" if gradient else level] = square
-    operations: dict[str, list[Row]] = {}
-    for (operation, _), row in rows.items():
-        operations.setdefault(operation, []).append(row)
-    return Section(result, operations, list(dict.fromkeys(outcome.cell.dtype for outcome in cases)),
-                   squares((outcome for outcome in result.outcomes if outcome.bad), lambda outcome: anchor(number, outcome)),
+    return Section(result, squares((outcome for outcome in result.outcomes if outcome.bad), lambda o: anchor(number, o)),
                    by_reason(result, Verdict.UNSUPPORTED), by_reason(result, Verdict.KNOWN_FAILURE))
 
 

@@ -18,11 +18,11 @@ FORMAT = "sparseref-conformance-1"
 def write_json(result: RunResult, path: str | Path) -> None:
     """Every outcome, and a summary for readers that do not know the rules; a ratio that is no number is a string."""
     summary = {"conforms": result.conforms, "level": result.level_reached(), "counts": result.counts,
-               "worst_ratio": _number(result.worst_ratio)}
+               "worst_ratio": number_of(result.worst_ratio)}
     data = {"format": FORMAT, "backend": result.backend, "version": result.version, "profile": result.profile,
             "expected": result.expected, "seconds": result.seconds, "versions": result.versions,
             "flushes": result.flushes, "summary": summary,
-            "outcomes": [_outcome(outcome) for outcome in result.outcomes]}
+            "outcomes": [outcome_data(outcome) for outcome in result.outcomes]}
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 
@@ -40,8 +40,9 @@ def read_json(path: str | Path) -> RunResult:
                         fix="write one with sparseref conform --json FILE") from problem
 
 
-def _outcome(outcome: Outcome) -> dict[str, Any]:
-    return {**asdict(outcome), "verdict": outcome.verdict.value, "ratio": _number(outcome.ratio)}
+def outcome_data(outcome: Outcome) -> dict[str, Any]:
+    """An outcome as JSON has it."""
+    return {**asdict(outcome), "verdict": outcome.verdict.value, "ratio": number_of(outcome.ratio)}
 
 
 def _read(data: dict[str, Any]) -> Outcome:
@@ -50,6 +51,6 @@ def _read(data: dict[str, Any]) -> Outcome:
                       "ratio": float(data["ratio"])})
 
 
-def _number(ratio: float) -> float | str:
+def number_of(ratio: float) -> float | str:
     """JSON knows no inf."""
     return ratio if ratio < float("inf") else str(ratio)

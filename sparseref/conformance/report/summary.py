@@ -44,6 +44,11 @@ class Square:
         return max(outcome.ratio for outcome in self.outcomes)
 
     @property
+    def seconds(self) -> float:
+        """Spent in the backend."""
+        return sum(outcome.seconds for outcome in self.outcomes)
+
+    @property
     def tip(self) -> str:
         return ", ".join(f"{count:,} {verdict.value}" for verdict, count in self.counts.items())
 
@@ -74,8 +79,7 @@ def inventory(result: RunResult) -> str:
 def conclusion(result: RunResult) -> str:
     """One sentence: conforms or not, the level reached, and for how much of the suite."""
     bad = sum(outcome.bad for outcome in result.outcomes)
-    ran = any(outcome.verdict is not Verdict.UNSUPPORTED for outcome in result.outcomes)
-    why = f": {count(bad, 'bad outcome')}" if bad else "" if ran else ": nothing ran"
+    why = f": {count(bad, 'bad outcome')}" if bad else "" if result.ran else ": nothing ran"
     gaps = result.counts.get(Verdict.UNSUPPORTED.value, 0)
     part = f", without {count(gaps, 'unsupported case')}" if gaps else ""
     part += f"; flushes subnormal numbers in {', '.join(result.flushes)} (BOUND-5)" if result.flushes else ""
