@@ -6,6 +6,7 @@ from .encoding import encode
 from .functions import convert, linear, matmul, run, sparsify
 from .gradients import gradient
 from .selection import select
+from .trees import values_of, with_values
 
 __all__ = ["JaxSparse", "convert", "decode", "encode", "gradient", "linear", "matmul", "pattern_of", "run", "select",
-           "sparsify", "to_jax", "to_numpy"]
+           "sparsify", "to_jax", "to_numpy", "values_of", "with_values"]
