@@ -3,6 +3,7 @@
 import typer
 
 from ..demo.command import demo
+from .bench import bench
 from .card import card
 from .conform import conform
 from .poc import poc
@@ -20,10 +21,10 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
     You have a format: `sparseref validate my_module:MyLayout`. You have a backend: `sparseref conform --backend NAME`.
 
     You have a trained model: `sparseref sparsify MODEL nmg-75 -o FILE` makes it sparse, `sparseref poc TASK` finds out
-    whether that pays.
+    whether that pays. `sparseref bench --peers` times linears on this machine beside everybody else's.
 
     Exit codes: 0 good, 1 nonconforming or failed, 2 bad input, 130 interrupted.""")
-for _command in (demo, show, card, validate, conform, vectors, sparsify, poc):
+for _command in (demo, show, card, validate, conform, vectors, sparsify, poc, bench):
     app.command()(_command)
 
 __all__ = ["app"]

@@ -1,0 +1,76 @@
+"""Contenders that need none of our backends: NumPy, SciPy, onnxruntime, OpenVINO; and those that cannot be in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from .contender import Contender, Problem
+
+
+def numpy_dense(problem: Problem) -> Callable[[], Any]:
+    """OpenBLAS, mostly; at one token the faster dense product."""
+    w, x, bias = problem.dense.T, problem.x, problem.bias
+    return lambda: x @ w + bias
+
+
+def scipy_csr(problem: Problem) -> Callable[[], Any]:
+    """A product from the left: x and y are turned round."""
+    w, x, bias = problem.csr, problem.x, problem.bias
+    return lambda: np.ascontiguousarray((w @ np.ascontiguousarray(x.T)).T) + bias
+
+
+def scipy_csr_turned(problem: Problem) -> Callable[[], Any]:
+    w, x, bias = problem.csr, np.ascontiguousarray(problem.x.T), problem.bias[:, None]
+    return lambda: w @ x + bias
+
+
+def onnxruntime_dense(problem: Problem) -> Callable[[], Any]:
+    """A graph of one Gemm."""
+    import onnx
+    import onnxruntime
+    from onnx import TensorProto, helper, numpy_helper
+
+    gemm = helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)
+    graph = helper.make_graph([gemm], "linear", [helper.make_tensor_value_info("x", TensorProto.FLOAT, problem.x.shape)],
+                              [helper.make_tensor_value_info("y", TensorProto.FLOAT, [len(problem.x), len(problem.bias)])],
+                              [numpy_helper.from_array(problem.dense, "w"), numpy_helper.from_array(problem.bias, "b")])
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
+    onnx.checker.check_model(model)
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = problem.threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")   # or it stands in the way of the next contender
+    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    return lambda: session.run(None, {"x": problem.x})[0]
+
+
+def openvino_dense(problem: Problem) -> Callable[[], Any]:
+    """A MatMul and an Add, in float32: OpenVINO would choose a narrower type where the machine has one."""
+    import openvino
+    from openvino import opset13 as ops
+
+    x = ops.parameter(problem.x.shape, np.float32)
+    y = ops.add(ops.matmul(x, ops.constant(problem.dense), False, True), ops.constant(problem.bias))
+    how = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": problem.threads, "INFERENCE_PRECISION_HINT": "f32"}
+    request = openvino.Core().compile_model(openvino.Model([y], [x]), "CPU", how).create_infer_request()
+    return lambda: request.infer([problem.x])[0]
+
+
+def elsewhere(problem: Problem) -> Callable[[], Any]:
+    """Never called: such a contender says why it is not here."""
+    raise NotImplementedError
+
+
+CONTENDERS = (
+    Contender("numpy dense", numpy_dense, dense=True),
+    Contender("scipy csr", scipy_csr),
+    Contender("scipy csr", scipy_csr_turned, feature_major=True),
+    Contender("onnxruntime dense", onnxruntime_dense, ("onnxruntime", "onnx"), "pip install onnxruntime onnx", dense=True),
+    Contender("OpenVINO dense", openvino_dense, ("openvino",), "pip install openvino", dense=True),
+    Contender("DeepSparse", elsewhere, lacks=lambda: (
+        "pip install deepsparse==1.8.0 'numpy<2' in an environment of its own with Python 3.11; it cannot share this one")),
+    Contender("libxsmm", elsewhere, lacks=lambda: "a C library without a package on PyPI: apt-get install libxsmm-dev"),
+    Contender("sten", elsewhere, lacks=lambda: (
+        "pip install git+https://github.com/spcl/sten 'numpy<2' in an environment of its own; its product is feature-major")))

@@ -1,0 +1,87 @@
+"""Contenders in turns: every output is checked, then each takes a sample a round, so that what disturbs one disturbs all."""
+
+from __future__ import annotations
+
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+from time import perf_counter, sleep
+from typing import Any
+
+import numpy as np
+
+from ..bounds import error_ratio, expected_forward
+from ..registry import get_operator
+from .contender import Contender, Problem
+
+SAMPLE = 0.02
+"""Seconds that one sample takes at least: so many calls in a row."""
+
+REST = 0.2
+"""Seconds before each sample: threads of OpenMP and OpenBLAS wait busily for so long, in the way of the next contender."""
+
+WAKE = 3
+"""Calls before the first sample: some compile or choose a kernel then."""
+
+
+@dataclass(frozen=True)
+class Timed:
+    """One contender at one problem: seconds of one call, a sample each; error_over_bound; wrong: why it was not timed."""
+
+    name: str
+    feature_major: bool
+    dense: bool
+    seconds: tuple[float, ...]
+    error_over_bound: float
+    wrong: str = ""
+
+    @property
+    def median(self) -> float:
+        return statistics.median(self.seconds)
+
+    @property
+    def spread(self) -> float:
+        """The middle half of the samples, as a share of the median."""
+        low, _, high = statistics.quantiles(self.seconds, n=4)
+        return (high - low) / self.median
+
+
+def in_turns(contenders: list[Contender], problem: Problem, rounds: int,
+             on_round: Callable[[int, int], None] = lambda done, total: None) -> list[Timed]:
+    """-> what each took, those that are wrong without samples."""
+    expected, _ = expected_forward(get_operator("linear"), (problem.x, problem.a, problem.bias), {}, "float32", flushes=True)
+    calls: dict[int, Callable[[], Any]] = {}
+    ratios, wrong = dict[int, float](), dict[int, str]()
+    for at, contender in enumerate(contenders):
+        try:
+            calls[at] = contender.make(problem)
+            y = np.asarray(calls[at]())
+        except Exception as problem_of_it:  # a peer may raise anything, and the others go on
+            wrong[at] = f"{type(problem_of_it).__name__}: {problem_of_it}".partition("\n")[0]
+            continue
+        y = y.T if contender.feature_major else y
+        if y.shape != expected.value.shape:
+            wrong[at] = f"its output is {y.shape}, wanted {expected.value.shape}"
+            continue
+        ratios[at] = float(error_ratio(y, expected).max(initial=0.0))
+        if not ratios[at] <= 1:
+            wrong[at] = f"its output is wrong: error / bound {ratios[at]:.3g}, at most 1 is right"
+    right = [at for at in calls if at not in wrong]
+    repeats = {at: max(1, round(SAMPLE / _seconds(calls[at], WAKE))) for at in right}
+    samples: dict[int, list[float]] = {at: [] for at in right}
+    for done in range(1, rounds + 1):
+        for at in right:
+            sleep(REST)
+            calls[at]()
+            samples[at].append(_seconds(calls[at], repeats[at]))
+        on_round(done, rounds)
+    return [Timed(contender.name, contender.feature_major, contender.dense, tuple(samples.get(at, ())), ratios.get(at, np.inf),
+                  wrong.get(at, "")) for at, contender in enumerate(contenders)]
+
+
+def _seconds(call: Callable[[], Any], times: int) -> float:
+    """Of one call, of so many in a row."""
+    start = perf_counter()
+    for _ in range(times):
+        call()
+    return (perf_counter() - start) / times
