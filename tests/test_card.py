@@ -9,10 +9,12 @@ from xml.etree import ElementTree
 
 import numpy as np
 import pytest
+from cli_plugins import run
 from rich.console import Console
 
 import sparseref as sr
 from sparseref import card, registry, select
+from sparseref.card import compare
 from sparseref.card.breakeven import csr_bits, sparsifier_for, storage_curve
 from sparseref.card.measure import measure
 from sparseref.card.rivals import nearest_nm, optimal
@@ -332,3 +334,43 @@ def test_trained_weights_are_there_only_with_their_package(monkeypatch):
 
     assert [weight.values.shape for weight in found] in ([(1536, 384), (384, 1536)], [])
     assert card.trained_weights(np.dtype(np.float32)) == []
+
+
+# ---- Side by side
+
+
+@pytest.fixture(scope="module")
+def cards():
+    """Two formats on two weights."""
+    weights = [card.Weight("drawn", np.random.default_rng(0).normal(size=shape).astype(np.float32)) for shape in ((8, 32), (16, 16))]
+    return [card.make_card(sr.registry.parse_layout(text), weights, 0.25) for text in ("nm:2:8", "csr")]
+
+
+def test_side_by_side_are_formats_on_the_same_weight(cards):
+    """A line a format; csr takes what csr takes, and keeps what unstructured pruning keeps."""
+    found = compare.tables(cards)
+    nm, csr = found["drawn, 8 x 32 float32"]
+
+    assert list(found) == ["drawn, 8 x 32 float32", "drawn, 16 x 16 float32"]
+    assert (nm[0], nm[2], nm[5]) == ("nm:2:8", "25.0 %", "0.312")                          # (32 + 8 bits) / 4 of 32
+    assert (csr[0], csr[6], csr[8]) == ("csr", "1.000", "1.000")
+    assert 0 < float(nm[8]) < 1
+
+
+def test_a_comparison_as_data_and_as_a_page(cards, tmp_path):
+    """Whole cards; one plot, a table a weight."""
+    data = json.loads(card.write_comparison_json(cards, tmp_path / "c.json").read_text())
+    page = card.write_comparison_html(cards, tmp_path / "c.html").read_text()
+
+    assert [card["layout"] for card in data] == ["nm:2:8", "csr"]
+    assert (page.count("<svg"), page.count("<table")) == (1, 2)
+
+
+def test_the_command_compares(tmp_path):
+    """Several formats want --compare; files of both kinds."""
+    files = [tmp_path / name for name in ("c.json", "c.html")]
+    shown = run("card", "--compare", "nm:2:8", "csr:0.75", "--shape", "8x32", "--json", str(files[0]), "--html", str(files[1]))
+
+    assert "scalar-fraction:0.75" in shown
+    assert all(file.exists() for file in files)
+    assert "--compare sets them side by side" in " ".join(run("card", "nm:2:8", "csr", code=2).replace("│", " ").split())

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
 from ..errors import MissingDependency
 from .result import Card, Measurement
 
+T = TypeVar("T")
+COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#475569")
 OWN, GREY, INDEX, PADDING, DENSE = "#2563eb", "#94a3b8", "#d97706", "#fca5a5", "#1e293b"
 STYLE: dict[Any, Any] = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
                          "legend.frameon": False, "svg.hashsalt": "sparseref"}
@@ -19,11 +21,12 @@ STYLE: dict[Any, Any] = {"font.size": 10, "axes.spines.top": False, "axes.spines
 def all_plots(card: Card) -> dict[str, str]:
     """Card -> {what the plot shows: <svg ...>}.  Errors: MissingDependency without matplotlib."""
     many = max(len(card.measurements), 1)
-    return {"energy": _draw(10, 0.7 + 0.3 * sum(2.2 + len(m.rivals) for m in card.measurements), _energy, card),
-            "storage": _draw(10, 1.4 + 0.8 * many, _storage, card), "break_even": _draw(7, 4, _break_even, card)}
+    return {"energy": figure_text(10, 0.7 + 0.3 * sum(2.2 + len(m.rivals) for m in card.measurements), _energy, card),
+            "storage": figure_text(10, 1.4 + 0.8 * many, _storage, card), "break_even": figure_text(7, 4, _break_even, card)}
 
 
-def _draw(width: float, height: float, paint: Callable[[Any, Card], None], card: Card) -> str:
+def figure_text(width: float, height: float, paint: Callable[[Any, T], None], what: T) -> str:
+    """A plot on one pair of axes, inches wide and high -> <svg ...>.  Errors: MissingDependency without matplotlib."""
     try:
         import matplotlib
         from matplotlib.figure import Figure
@@ -31,7 +34,7 @@ def _draw(width: float, height: float, paint: Callable[[Any, Card], None], card:
         raise MissingDependency("matplotlib", "a card with plots", "conformance") from missing
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        paint(figure.subplots(), card)
+        paint(figure.subplots(), what)
         out = io.StringIO()
         figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
     return out.getvalue()[out.getvalue().index("<svg"):]       # a page has no place for the XML prolog

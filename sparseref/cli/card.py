@@ -15,8 +15,11 @@ from ..card import (
     format_at,
     make_card,
     print_card,
+    print_comparison,
     random_weight,
     trained_weights,
+    write_comparison_html,
+    write_comparison_json,
     write_html,
     write_json,
 )
@@ -24,9 +27,10 @@ from .common import clean_exit, file_option, parse_dtype, parse_shape, progress_
 
 
 def card(
-    format: Annotated[str, typer.Argument(metavar="FORMAT", help=(  # noqa: A002 - the user's word
+    formats: Annotated[list[str], typer.Argument(metavar="FORMAT...", help=(
         "A layout with its parameters (nmg:2:8:8), one with the share to drop (csr:0.9, bsr:4:4:0.75), or the address of a "
-        "class with its parameters (my_module:MyLayout:4,axis=1)."))],
+        "class with its parameters (my_module:MyLayout:4,axis=1). Several with --compare."))],
+    compare: Annotated[bool, typer.Option("--compare", help="Set formats side by side on the same weights.")] = False,
     shape: Annotated[list[str] | None, typer.Option(metavar="RxC", help=(
         "Measure on random weights of this shape; may be given several times. "
         "Default: 768x3072, 3072x768, and two trained weights where the models extra is installed."))] = None,
@@ -48,15 +52,29 @@ def card(
       sparseref card nmg:2:8:8
       sparseref card csr:0.9 --html csr.html
       sparseref card my_module:MyLayout:4 --shape 256x512
+      sparseref card --compare nmg:2:8:8 vnm:8:2:8 csr:0.75
     """
     console = Console()
+    if len(formats) > 1 and not compare:
+        raise typer.BadParameter(f"a card is of one format, and {len(formats)} were given; --compare sets them side by side")
     with clean_exit():
-        sparsifier, layout = format_at(format)
+        chosen, on = [format_at(text) for text in formats], weights(shape, dtype, seed)
         with progress_bar() as step:
-            made = make_card(layout, weights(shape, dtype, seed), density, sparsifier,
-                             lambda weight, done, total: step(f"{weight.source} {weight.values.shape}", done, total))
-        print_card(made, console)
-        write(made, json_file, html_file, console)
+            def told(weight: Weight, done: int, total: int) -> None:
+                step(f"{layout} {weight.source} {weight.values.shape}", len(made) * total + done, len(chosen) * total)
+
+            made: list[Card] = []
+            for sparsifier, layout in chosen:
+                made.append(make_card(layout, on, density, sparsifier, told))
+        if not compare:
+            print_card(made[0], console)
+            write(made[0], json_file, html_file, console)
+            return
+        print_comparison(made, console)
+        if json_file is not None:
+            say_where(write_comparison_json(made, json_file), console)
+        if html_file is not None:
+            say_where(write_comparison_html(made, html_file), console)
 
 
 def weights(shapes: list[str] | None, dtype: str, seed: int) -> list[Weight]:
