@@ -6,7 +6,7 @@ BIN := .venv/bin
 STAMP := .venv/installed
 
 .DEFAULT_GOAL := help
-.PHONY: help install test check demo clean
+.PHONY: help install test check demo bench bench-full clean
 
 help: ## show this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -31,6 +31,17 @@ check: install ## lint, types and the quick tests, in under 3 minutes
 
 demo: install ## sparsify a real sentence encoder and see what it costs, in under 5 minutes
 	$(BIN)/sparseref demo
+
+ASV := cd asv_benchmarks && ../$(BIN)/asv
+MEASURE := run --environment existing:../$(BIN)/python --set-commit-hash $$(git rev-parse HEAD) --show-stderr
+
+bench: install ## time every backend once, quickly, as asv does (then: cd asv_benchmarks; asv compare, asv publish)
+	$(ASV) machine --yes
+	$(ASV) $(MEASURE) --quick --bench '^(coding|importing|layers|operators)'
+
+bench-full: install ## the whole of it, with as many samples as asv wants: an hour or two
+	$(ASV) machine --yes
+	$(ASV) $(MEASURE)
 
 clean: ## remove .venv and what the tools left
 	rm -rf .venv dist build reports .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache

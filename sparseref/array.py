@@ -77,6 +77,10 @@ class SparseArray:
         """The same entries with other values [shape of `values`]: index arrays are shared."""
         return SparseArray(self.layout, self.shape, values.dtype, {**self.arrays, "values": values})
 
+    def __reduce__(self) -> tuple[object, ...]:
+        """Pickled and deeply copied as its parts; the view of the mapping cannot be."""
+        return SparseArray, (self.layout, self.shape, self.dtype, dict(self.arrays))
+
     def __repr__(self) -> str:
         return f"SparseArray({self.layout}, shape={self.shape}, dtype={self.dtype.name}, bits={self.bits})"
 

@@ -1,6 +1,8 @@
 """The sparse array itself: shape, dtype, named arrays, pattern, bits."""
 
+import copy
 import math
+import pickle
 
 import numpy as np
 import pytest
@@ -9,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 import sparseref as sr
-from sparseref.array import differing
+from sparseref.array import differing, same_array
 from sparseref.conformance import strategies as some
 from sparseref.dtypes import DTYPES, value_dtype
 
@@ -36,6 +38,16 @@ def test_pattern_does_not_depend_on_values(a, rng):  # CORE-P1
     actual = a.with_values(rng.choice([0.0, -0.0, 7.0], a.values.shape).astype(a.dtype)).pattern
 
     assert sr.same_bits(expected, actual)
+
+
+@given(some.sparse_arrays())
+def test_an_array_is_pickled_and_copied(a):
+    """To another process, and in memory of its own; views of foreign mappings do not stand in the way."""
+    pickled, copied = pickle.loads(pickle.dumps(a)), copy.deepcopy(a)
+
+    assert same_array(a, pickled)
+    assert same_array(a, copied)
+    assert not any(np.shares_memory(a[name], copied[name]) for name in a.arrays)
 
 
 @given(some.sparse_arrays())

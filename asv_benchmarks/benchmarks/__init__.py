@@ -1,1 +1,1 @@
-"""Benchmarks for asv.  What they time is checked first: a wrong answer is an error, not a figure."""
+"""Benchmarks for asv.  What they time is checked first: what does not conform fails and says so, what is declined is n/a."""

@@ -1,43 +1,74 @@
-"""A BERT-base weight [3072, 768] float32, chosen and placed by the reference: seconds, bits and energy."""
+"""A weight [768, 768], chosen, placed and read by every backend: seconds, bits and energy."""
 
 import numpy as np
 
 import sparseref as sr
+from sparseref.registry import parse_layout
+from sparseref.sparsifiers import own_sparsifier
 
-SHAPE = (3072, 768)
+from .checked import checked, drawn, made_sparse
+
+SHAPE = (768, 768)
+BACKENDS = ["reference", "torch", "jax", "c"]
 FORMATS = ["nmg:1:10:16", "nmg:2:8:8", "nmg:2:20:4,tail=short", "nm:2:8", "vnm:8:2:8", "bsr:4:4:0.75", "csr:0.75"]
 
 
-class Encode:
-    """Sparsify one weight: choose and place; decode it again."""
+class Coding:
+    """Through the protocol, NumPy arrays in and out."""
 
-    version = "1"
-    params = FORMATS
-    param_names = ("format",)
+    version = "2"
+    params = (BACKENDS, FORMATS)
+    param_names = ("backend", "format")
     timeout = 120
 
-    def setup(self, text):
-        self.weight = np.random.default_rng(0).normal(size=SHAPE).astype(np.float32)
-        self.encoded = sr.sparsify(self.weight, text)
-        sr.validate(self.encoded)
-        if not sr.same_bits(sr.decode(self.encoded), np.where(self.encoded.pattern, self.weight, np.float32(0))):
-            raise AssertionError(f"{text}: decode does not invert encode, so there is nothing to time")
+    def setup_cache(self):
+        return made_sparse(FORMATS, *SHAPE)
 
-    def time_sparsify(self, text):
-        sr.sparsify(self.weight, text)
+    def setup(self, arrays, backend, text):
+        self.dense, self.a = drawn(*SHAPE), arrays[text]
+        self.pattern, self.layout = self.a.pattern, str(self.a.layout)
+        self.backend, _ = checked(backend, "encode", self.dense, self.pattern, layout=self.layout)
+        checked(backend, "decode", self.a)
 
-    def time_encode(self, text):
-        sr.encode(self.weight, self.encoded.layout, self.encoded.pattern)
+    def time_encode(self, arrays, backend, text):
+        self.backend.call("encode", self.dense, self.pattern, layout=self.layout)
 
-    def time_decode(self, text):
-        sr.decode(self.encoded)
+    def time_decode(self, arrays, backend, text):
+        self.backend.call("decode", self.a)
 
-    def track_bits_per_entry(self, text):
-        return self.encoded.bits / self.weight.size
+
+class Selecting:
+    """A layout's own sparsifier."""
+
+    version = "2"
+    params = (BACKENDS, [text for text in FORMATS if "." not in text])
+    param_names = ("backend", "format")
+    timeout = 120
+
+    def setup(self, backend, text):
+        self.dense, self.sparsifier = drawn(*SHAPE), str(own_sparsifier(parse_layout(text)))
+        self.backend, _ = checked(backend, "select", self.dense, None, None, sparsifier=self.sparsifier)
+
+    def time_select(self, backend, text):
+        self.backend.call("select", self.dense, None, None, sparsifier=self.sparsifier)
+
+
+class Keeping:
+    """What a format keeps of a weight, and in how much room; nothing of it depends on the machine."""
+
+    version = "2"
+    params = FORMATS
+    param_names = ("format",)
+
+    def setup_cache(self):
+        return made_sparse(FORMATS, *SHAPE)
+
+    def track_bits_per_entry(self, arrays, text):
+        return arrays[text].bits / np.prod(SHAPE)
 
     track_bits_per_entry.unit = "bits"
 
-    def track_energy_kept(self, text):
-        return sr.energy(self.weight, self.encoded)
+    def track_energy_kept(self, arrays, text):
+        return sr.energy(drawn(*SHAPE), arrays[text])
 
     track_energy_kept.unit = "share"

@@ -1,0 +1,40 @@
+"""What every benchmark does before it measures: the kit judges the very call that is going to be timed."""
+
+import numpy as np
+
+import sparseref as sr
+from sparseref.backend import cell_of
+from sparseref.conformance.case import Case
+from sparseref.conformance.judge import judge
+from sparseref.conformance.wire import Call
+from sparseref.dtypes import value_dtype
+
+
+def checked(backend, operation, *operands, **parameters):
+    """-> the Backend, and the worst error / bound of the call.
+
+    NotImplementedError, which asv shows as n/a, where the backend is not installed or declines the cell; AssertionError, which
+    asv shows as a failure, where its answer does not conform.
+    """
+    try:
+        chosen = sr.get_backend(backend)
+    except ImportError as missing:
+        raise NotImplementedError(str(missing)) from None
+    call = Call(operation, operands, parameters)
+    case = Case("L2", cell_of(operation, operands, parameters), "benchmark", ("BOUND-1",), lambda shape, rng: call)
+    outcome = judge(case, chosen)
+    if outcome.verdict.name == "UNSUPPORTED":
+        raise NotImplementedError(outcome.reason)
+    if outcome.bad:
+        raise AssertionError(f"{case.id} on {backend} does not conform, so there is nothing to time: {outcome.reason}")
+    return chosen, outcome.ratio
+
+
+def drawn(*shape, dtype="float32", seed=0):
+    """Standard normal numbers."""
+    return np.random.default_rng(seed).standard_normal(shape).astype(value_dtype(dtype))
+
+
+def made_sparse(formats, *shape, dtype="float32"):
+    """{format: the same numbers, made sparse by the reference}; for a setup_cache, as it takes a while."""
+    return {text: sr.sparsify(drawn(*shape, dtype=dtype), text) for text in formats}

@@ -1,0 +1,66 @@
+"""linear, matmul and conv2d with a sparse weight on every backend, through the protocol: what NumPy's user gets."""
+
+import numpy as np
+
+from .checked import checked, drawn, made_sparse
+
+BACKENDS = ["reference", "torch", "jax", "c"]
+FORMATS = ["nmg:2:20:4,tail=short", "nmg:2:8:8", "csr:0.9"]
+WINDOW = {"kernel": (3, 3), "stride": 1, "padding": 1, "dilation": 1}
+
+
+class Products:
+    """A weight [768, 768]; of conv2d [64, 64 * 9], and one image of side sqrt(tokens), rounded up."""
+
+    version = "1"
+    params = (BACKENDS, ["linear", "matmul", "conv2d"], FORMATS, [1, 128])
+    param_names = ("backend", "operator", "format", "tokens")
+    timeout = 120
+    dtype = "float32"
+
+    def setup_cache(self):
+        return {"square": made_sparse(FORMATS, 768, 768, dtype=self.dtype),
+                "kernels": made_sparse(FORMATS, 64, 576, dtype=self.dtype)}
+
+    def setup(self, arrays, backend, operator, text, tokens):
+        side = int(np.ceil(np.sqrt(tokens)))
+        x, bias = drawn(tokens, 768, dtype=self.dtype, seed=1), drawn(768, dtype=self.dtype, seed=2)
+        image = drawn(1, 64, side, side, dtype=self.dtype, seed=1)
+        self.operands, self.parameters = {
+            "linear": ((x, arrays["square"][text], bias), {}),
+            "matmul": ((arrays["square"][text], np.ascontiguousarray(x.T)), {}),
+            "conv2d": ((image, arrays["kernels"][text], bias[:64]), WINDOW)}[operator]
+        self.backend, self.ratio = checked(backend, operator, *self.operands, **self.parameters)
+
+    def time_call(self, arrays, backend, operator, text, tokens):
+        self.backend.call(operator, *self.operands, **self.parameters)
+
+    def track_error_over_bound(self, arrays, backend, operator, text, tokens):
+        return self.ratio
+
+    track_error_over_bound.unit = "at most 1 conforms"
+
+
+class NarrowProducts(Products):
+    """The same in bfloat16, linear alone."""
+
+    params = (BACKENDS, ["linear"], FORMATS, [128])
+    dtype = "bfloat16"
+
+
+class Memory:
+    """The most that a process takes which multiplies once; that of an empty one with the same libraries is most of it."""
+
+    version = "1"
+    params = (BACKENDS, FORMATS)
+    param_names = ("backend", "format")
+
+    def setup_cache(self):
+        return made_sparse(FORMATS, 768, 768)
+
+    def setup(self, arrays, backend, text):
+        self.operands = drawn(128, 768, seed=1), arrays[text], None
+        self.backend, _ = checked(backend, "linear", *self.operands)
+
+    def peakmem_linear(self, arrays, backend, text):
+        self.backend.call("linear", *self.operands)

@@ -1,0 +1,41 @@
+"""The benchmarks run: what they measure is checked, and no time decides anything."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+FOLDER = Path(__file__).parents[1] / "asv_benchmarks"
+pytest.importorskip("asv", reason="the benchmarks need asv")
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def asv(tmp_path_factory):
+    """A command of asv in the folder of the benchmarks, with a home of its own -> what it prints."""
+    home = {**os.environ, "HOME": str(tmp_path_factory.mktemp("home"))}
+
+    def call(*words):
+        done = subprocess.run([sys.executable, "-m", "asv", *words], cwd=FOLDER, env=home, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    call("machine", "--yes")
+    return call
+
+
+def test_asv_finds_nothing_wrong(asv):
+    """Parameters, names and signatures of every benchmark."""
+    assert "No problems found" in asv("check", "-E", f"existing:{sys.executable}")
+
+
+def test_benchmarks_run_once(asv):
+    """Some of every kind, each once and without keeping the figures; a failed one would say so."""
+    shown = asv("run", "-E", f"existing:{sys.executable}", "--quick", "--dry-run", "--show-stderr",
+                "--bench", "Keeping", "--bench", "NarrowProducts.track")
+
+    assert "coding.Keeping.track_energy_kept" in shown
+    assert "operators.NarrowProducts.track_error_over_bound" in shown
+    assert "failed" not in shown
