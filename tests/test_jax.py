@@ -160,6 +160,39 @@ def test_slots_of_a_result_can_be_given():                                      
         jax.jit(lambda a: sj.convert(a, "ell"))(a)
 
 
+@pytest.mark.parametrize("dtype", ["float32", "int32"])
+@pytest.mark.parametrize("text", ["csr", "coo", "csc"])
+def test_patterns_without_a_common_entry_are_never_a_wrong_answer_under_jit(text, dtype):    # MUL-1
+    """No slot can say so: NaN, and whole numbers are refused."""
+    layout, eye = sr.registry.parse_layout(text), jnp.eye(4, dtype=dtype)
+    a, b = sj.encode(eye, layout, eye != 0), sj.encode(eye[::-1], layout, eye[::-1] != 0)
+    multiply = jax.jit(lambda a, b: sj.run("multiply", a, b))
+    if dtype == "int32":
+        with pytest.raises(ValueError, match="int32 has not"):
+            multiply(a, b)
+    else:
+        assert np.isnan(multiply(a, b).values).all()
+        assert np.array_equal(dense_of(a), dense_of(multiply(a, a)))
+    assert sj.run("multiply", a, b).values.size == 0
+
+
+@pytest.mark.parametrize("text", ["csr", "coo", "csc", "ell"])
+def test_a_dense_array_is_converted_under_jit(text):                                       # CONVERT-1
+    """Every entry is stored."""
+    dense = drawn(3, 4)
+
+    assert np.array_equal(dense, dense_of(jax.jit(lambda x: sj.convert(x, text))(dense)))
+
+
+def test_a_layouts_own_choice_of_a_sparse_array_may_not_fit():                             # SPF-6, DENSE-C2
+    """dense keeps all, but of a sparse array only what is stored can be kept."""
+    a = sj.sparsify(drawn(3, 8), "csr:0.5")
+    with pytest.raises(sr.SpecError, match="DENSE-C2"):
+        sj.sparsify(a, "dense")
+
+    assert np.isnan(jax.jit(lambda a: sj.sparsify(a, "dense"))(a).values).all()
+
+
 @pytest.mark.parametrize("text", ["csr", "coo", "csc", "ell", "nmg:1:4:1"])
 def test_vmap_over_weights_with_patterns_of_their_own(text):                               # LINEAR-1
     """Every array, the indices too, has the batch as its first axis."""

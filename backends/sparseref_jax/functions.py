@@ -35,7 +35,7 @@ def sparsify(values: Array | JaxSparse, layout: str | Layout, sparsifier: str | 
     chooser = own if sparsifier is None else parse_sparsifier(sparsifier)
     pattern = select(values, chooser, scores, draws)
     dense = decode(values) if isinstance(values, JaxSparse) else values
-    if chooser == own and not isinstance(layout, SIZED):       # its own choice fits, in whole numbers inside jit, too
+    if chooser == own and own.structured and not isinstance(layout, SIZED):                # its choice fits
         return encode_and_tell(dense, layout, pattern)[0]
     return encode(dense, layout, pattern, slots)
 

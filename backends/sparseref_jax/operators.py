@@ -74,23 +74,43 @@ def _place(result: Pair, operator: Operator, operands: tuple[Operand, ...], para
 
 
 def _place_traced(result: Pair, layout: Layout, operator: Operator, sparse: list[JaxSparse], slots: int | None) -> JaxSparse:
-    """Inside jit the layout cannot be another one than foreseen; a pattern that is known to fit is not looked at."""
-    keeps = operator.result is not Result.CONVERTED and len(sparse) == 1                   # the pattern of its operand
-    enough = _slots(layout, sparse, keeps)
-    if slots is None and (keeps or enough is not None or isinstance(layout, Dense)):       # CONVERT-2: dense stores all
-        return encode_and_tell(result.value, layout, result.stored, enough)[0]
+    """Inside jit the layout cannot be another one than foreseen; a pattern that is certain to fit is not looked at."""
+    if slots is None:
+        slots = _slots(result, layout, operator, sparse)
+        if _fits(layout, operator, sparse):
+            return encode_and_tell(result.value, layout, result.stored, slots)[0]
     return encode(result.value, layout, result.stored, slots)
 
 
-def _slots(layout: Layout, sparse: list[JaxSparse], keeps: bool) -> int | None:
+def _slots(result: Pair, layout: Layout, operator: Operator, sparse: list[JaxSparse]) -> int | None:
     """As many slots as a result may need at most; None: not known, or the layout has its own number."""
+    size, of_operands = math.prod(result.shape), [a.values.size for a in sparse]
     if isinstance(layout, COO | CSR | CSC):
-        return min(sum(a.values.size for a in sparse), sparse[0].size)
+        most = min(of_operands) if _is_intersection(operator, sparse) else sum(of_operands)
+        return min(most, size) if sparse else size
     if isinstance(layout, ELL) and all(isinstance(a.layout, ELL) for a in sparse):
-        return min(sum(a.values.shape[1] for a in sparse), sparse[0].shape[1])
-    if isinstance(layout, BSR) and (keeps or (sparse[0].layout == layout and len(sparse) == 1)):
+        return min(sum(a.values.shape[1] for a in sparse), result.shape[1]) if sparse else result.shape[1]
+    if isinstance(layout, BSR) and len(sparse) == 1 and sparse[0].layout in (layout, layout.transposed()):
         return len(sparse[0].values)
     return None
+
+
+def _fits(layout: Layout, operator: Operator, sparse: list[JaxSparse]) -> bool:
+    """True where the result is sure to have a pattern that the layout holds in as many slots as `_slots` says.
+
+    Surplus slots of coo, csr and csc repeat an entry, so that there has to be one: every slot of theirs is an entry, others
+    have padding, and two patterns may have none in common.
+    """
+    if isinstance(layout, COO | CSR | CSC):
+        return all(isinstance(a.layout, COO | CSR | CSC) for a in sparse) and not _is_intersection(operator, sparse)
+    if operator.result is Result.CONVERTED:                                                # CONVERT-2: dense stores all
+        return isinstance(layout, Dense | Masked) or all(a.layout == layout for a in sparse)
+    return len(sparse) == 1 or isinstance(layout, ELL | Masked)                            # the pattern of its operand
+
+
+def _is_intersection(operator: Operator, sparse: list[JaxSparse]) -> bool:
+    """multiply: the only one of two sparse operands whose result lies as the first."""
+    return operator.result is Result.LIKE_FIRST and len(sparse) > 1
 
 
 def on_pattern(value: Array, pattern: Array | None) -> Pair:
