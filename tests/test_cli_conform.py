@@ -181,7 +181,7 @@ def two_backends(monkeypatch):
     """The reference is installed, and a backend that lacks a package; `--backend` names the second."""
     from sparseref.conformance import subjects
 
-    monkeypatch.setattr(subjects, "installed", lambda: ([Reference()], {"gpu": "no CUDA"}))
+    monkeypatch.setattr(subjects, "installed", lambda: ({"reference": Reference()}, {"gpu": "no CUDA"}))
 
 
 def test_all_is_one_table_of_backends_and_each_others_arrays(two_backends, tmp_path):
@@ -218,10 +218,13 @@ def test_differential_alone(two_backends):
 
 @pytest.mark.parametrize(("words", "told"), [
     (("--all", "--junit", "x.xml"), "for one backend alone"),
+    (("--all", "--cmd", f"{sys.executable} -m sparseref.conformance.worker reference"), "names of their own"),
     (("--differential", "--operation", "encode"), "no array goes from one backend to another"),
     (("--all", "--operation", "encode", "--layout", "ell", "--level", "L3"), "no case fits")])
 def test_requests_that_make_no_matrix_are_refused(two_backends, words, told, monkeypatch, tmp_path):
     """Exit code 2, and what to leave out."""
     monkeypatch.chdir(tmp_path)
 
-    assert told in " ".join(run("conform", *words, "--backend", "cli_plugins:Twin", code=2).replace("│", " ").split())
+    second = () if "--cmd" in words else ("--backend", "cli_plugins:Twin")
+
+    assert told in " ".join(run("conform", *words, *second, code=2).replace("│", " ").split())

@@ -2,6 +2,7 @@
 
 import signal
 from dataclasses import replace
+from time import perf_counter, sleep
 from typing import ClassVar
 
 import numpy as np
@@ -12,12 +13,25 @@ from cli_plugins import Broken, Twin
 import sparseref as sr
 from sparseref import registry
 from sparseref.conformance import parallel
-from sparseref.conformance.differential import hands_of, run_differential
+from sparseref.conformance.differential import differential_cases, hands_of, run_differential
 from sparseref.conformance.outcome import Verdict
-from sparseref.conformance.runner import all_cases, filtered, run_conformance
+from sparseref.conformance.runner import HANGS, all_cases, filtered, run_conformance
 from sparseref.conformance.subjects import backend_at, installed
+from sparseref.conformance.worker import WorkerTimeout
 
 CHOICE = {"operations": ["linear", "relu", "decode"], "layouts": ["csr", "nmg"]}
+
+
+class Mute(sr.Reference):
+    """One that cannot say what it implements, nor how it adds."""
+
+    name: ClassVar[str] = "mute"
+
+    def declines(self, cell):
+        raise KeyError(cell.dtype)
+
+    def accumulator(self, dtype):
+        raise KeyError(dtype)
 
 
 class Narrow(sr.Reference):
@@ -99,6 +113,49 @@ def test_full_runs_every_dtype_and_tells_each_outcome():
     assert [done for _, done, _ in told] == list(range(1, len(quick.outcomes) + 1))
 
 
+def test_a_declaration_that_cannot_be_read_is_an_error_and_the_run_goes_on():
+    """As in a run of one backend."""
+    found = verdicts(run_differential([sr.Reference(), Mute()], operations=["relu"], layouts=["ell"]))
+
+    assert found == {("reference", "mute"): {Verdict.ERROR}, ("mute", "reference"): {Verdict.ERROR},
+                     ("reference", "reference"): {Verdict.ERROR}, ("mute", "mute"): {Verdict.ERROR}}
+
+
+class Hanging(sr.Reference):
+    """A worker that gives no reply."""
+
+    name: ClassVar[str] = "hanging"
+
+    def call(self, operation, *operands, **parameters):
+        raise WorkerTimeout(30, "")
+
+
+def test_a_worker_that_hangs_is_not_waited_for_again_and_again():
+    """The chains that were not run are missing."""
+    result = run_differential([Hanging(), Twin()], operations=["matmul"])
+
+    assert len(result.outcomes) < result.expected
+    assert [outcome.verdict for outcome in result.outcomes[-HANGS:]] == [Verdict.TIMEOUT] * HANGS
+
+
+@pytest.mark.parametrize("name", ["reference", "a > b", "a: b"])
+def test_backends_that_cannot_be_told_apart_are_refused(name):                             # DSP-6
+    """A name twice, or one that would be read as two."""
+    other = type("Other", (sr.Reference,), {"name": name})
+
+    assert refusal(run_differential, [sr.Reference(), other()]) == "DSP-6"
+
+
+def test_every_cell_with_a_sparse_operand_has_its_case():
+    """Else the suite could shrink unseen: all that the quick profile has in float32, to read what others encode."""
+    every = all_cases("quick")
+    expected = {case.cell for case in every if case.cell.dtype == "float32" and case.shape and case.level != "L1"
+                and case.cell.operation not in ("encode", "select") and not case.name.startswith("vector")}
+    actual = {case.cell for case in differential_cases("quick", every) if case.cell.dtype == "float32"}
+
+    assert expected == actual
+
+
 # ---- Processes
 
 
@@ -132,6 +189,40 @@ def test_a_process_that_dies_is_a_crash_and_no_pass():
     assert not result.conforms
 
 
+def test_a_backend_that_a_new_process_does_not_find_is_refused_there():                    # DSP-6
+    """What went wrong in the process is told, not that it has gone."""
+    registry.backends.add(type("Passing", (sr.Reference,), {"name": "passing"}))
+    try:
+        assert refusal(run_conformance, "passing", operations=["decode"], layouts=["ell"], jobs=2) == "DSP-6"
+    finally:
+        registry.backends.remove("passing")
+
+
+def test_what_is_interrupted_ends_its_processes():
+    """Ctrl-C in the parent, wherever it strikes: nobody waits for the cases that are left."""
+    def interrupted(*told):
+        raise KeyboardInterrupt
+
+    start = perf_counter()
+    with pytest.raises(KeyboardInterrupt):
+        run_conformance(f"{__name__}:Slow", operations=["decode"], layouts=["ell"], jobs=2, on_outcome=interrupted)
+
+    assert perf_counter() - start < 40                         # a process sleeps for a minute after some cases
+
+
+class Slow(sr.Reference):
+    """A backend that takes a minute for a call after its first ones."""
+
+    name: ClassVar[str] = "slow"
+    calls = 0
+
+    def call(self, operation, *operands, **parameters):
+        self.calls += 1
+        if self.calls > 40:
+            sleep(60)
+        return super().call(operation, *operands, **parameters)
+
+
 def test_what_a_process_does():
     """It keeps a backend and the cases, and leaves Ctrl-C to its parent."""
     before = signal.getsignal(signal.SIGINT)
@@ -160,23 +251,25 @@ def test_backends_by_name_and_by_address():
 def test_what_is_installed_and_cannot_be_loaded_is_named(monkeypatch):
     """An entry point whose package is missing is no error, but is not passed over in silence."""
     def loaded(name):
-        if name == "reference":
-            return sr.Reference()
-        raise ImportError("No module named 'torch'")
+        if name in ("reference", "text"):
+            return sr.Reference() if name == "reference" else "no backend"
+        raise {"torch": ImportError, "theirs": ImportError, "gpu": OSError}[name]("it is not here")
 
     monkeypatch.setattr("sparseref.conformance.subjects.get_backend", loaded)
-    monkeypatch.setattr(registry.backends, "names", lambda: ["reference", "torch"])
+    monkeypatch.setattr(registry.backends, "names", lambda: ["reference", "torch", "theirs", "gpu", "text"])
     found, missing = installed()
 
-    assert [backend.name for backend in found] == ["reference"]
-    assert missing == {"torch": "No module named 'torch'; pip install 'sparseref[torch]'"}
+    assert list(found) == ["reference"]
+    assert missing == {"torch": "ImportError: it is not here; pip install 'sparseref[torch]'",
+                       "theirs": "ImportError: it is not here", "gpu": "OSError: it is not here",
+                       "text": "str is no sparseref.Backend"}
 
 
 @pytest.mark.slow
 def test_all_installed_backends_read_each_others_arrays():
     """Whatever is installed here: encoded by one, computed with by a second, read by a third."""
     found, _ = installed()
-    result = run_differential(found, operations=["decode", "linear", "transpose"])
+    result = run_differential(list(found.values()), operations=["decode", "linear", "transpose"])
     bad = [(outcome.case, outcome.reason) for outcome in result.outcomes if outcome.bad]
 
     assert bad == []

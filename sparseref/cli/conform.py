@@ -52,7 +52,7 @@ def conform(
         "Every installed backend's arrays in the hands of every other one: encoded by the first, computed with by the second, "
         "a sparse result read by the third."))] = False,
     jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, metavar="N", help=(
-        "Processes that judge, each with a backend of its own; a worker of --cmd has one."))] = 1,
+        "Processes that judge, each with a backend of its own; a worker of --cmd has one, and so has --differential."))] = 1,
     mutants: Annotated[bool, typer.Option("--mutants", help=(
         "Test the kit instead: run its catalogue of backend bugs, and see which clause kills each."))] = False,
     json_file: Annotated[Path | None, file_option("Write every outcome as data.", "--json")] = None,
@@ -78,9 +78,10 @@ def conform(
     console = Console()
     with clean_exit():
         if mutants:
-            if backend or cmd or junit or html:
+            others = backend, cmd, level, operation, layout, known_failures, every, differential, junit, html
+            if any(others) or (profile, jobs) != (Profile.QUICK, 1):
                 raise typer.BadParameter("the mutants are made from the kit's own backend, and reported on the terminal and as "
-                                         "--json; leave out --backend, --cmd, --junit and --html", param_hint="--mutants")
+                                         "--json; leave out everything but --json", param_hint="--mutants")
             _run_mutants(json_file, console)
             return
         request = Request(profile.value, [str(one) for one in level or LEVELS], operation, layout, jobs)

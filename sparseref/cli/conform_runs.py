@@ -55,15 +55,16 @@ class Request:
 def run_matrix(request: Request, every: bool, backend: str | None, command: str | None, json_file: Path | None,
                html: Path | None, console: Console) -> bool:
     """Every backend side by side if `every`, then each other's arrays, and the reports -> whether all of that conforms."""
-    from ..conformance.differential import run_differential
+    from ..conformance.differential import check_names, run_differential
     from ..conformance.subjects import backend_at, installed
 
     with ExitStack() as stack:
         found, missing = installed()
-        subjects: dict[str | Backend, Backend] = {one.name: one for one in found}          # as a process finds it: the backend
+        subjects: dict[str | Backend, Backend] = dict(found.items())    # as a new process finds it -> the backend
         if backend is not None or command is not None:
             subject = stack.enter_context(chosen(backend, command))
             subjects[subject] = backend_at(subject) if isinstance(subject, str) else subject
+        check_names([one.name for one in subjects.values()])   # before the work, not after it
         results = [request.run(subject) for subject in subjects] if every else []
         with progress_bar() as step:
             together = run_differential(list(subjects.values()), request.profile, request.levels, request.operations,
@@ -72,6 +73,8 @@ def run_matrix(request: Request, every: bool, backend: str | None, command: str 
     if not matrix.every:
         raise typer.BadParameter("no array goes from one backend to another in what --level, --operation and --layout leave")
     print_matrix(matrix, console)
+    if not together.outcomes:
+        console.print("no array goes from one backend to another in these cases, so nothing was done with each other's")
     if json_file is not None:
         write_matrix(matrix, json_file)
         say_where(json_file, console)

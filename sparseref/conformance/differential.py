@@ -3,22 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
-from functools import partial
 from itertools import product
 from typing import Any, ClassVar
 
 from ..array import SparseArray
 from ..backend import ARRAY, CODING, Backend, Cell
 from ..coding import decode, encode
+from ..errors import SpecError
 from .case import Case
 from .judge import Wanted, judge, wanted_of
 from .outcome import LEVELS, Outcome, RunResult
-from .runner import OnOutcome, all_cases, filtered, versions
+from .runner import OnOutcome, all_cases, filtered, hangs, versions
 
-BETWEEN = " > "
-"""Between the names of the backends, in the id of an outcome: "jax > c > torch: L2/linear[...]"."""
+BETWEEN, BEHIND = " > ", ": "
+"""Between the names of the backends, and behind them, in the id of an outcome: "jax > c > torch: L2/linear[...]"."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,30 @@ def run_differential(backends: Sequence[Backend], profile: str = "quick", levels
     """Every backend's encodings given to every other one, and what that makes of them to every third.
 
     quick: one case of each operation and layouts in float32, decode and validate in every dtype; full: in every dtype.
-    levels, operations, layouts as for `run_conformance`.  Errors: KIT-1.
+    levels, operations, layouts as for `run_conformance`.  Errors: KIT-1, DSP-6.
     """
     started, outcomes = time.perf_counter(), list[Outcome]()
+    check_names([backend.name for backend in backends])
     cases = differential_cases(profile, filtered(all_cases(profile), levels, operations, layouts))
     planned = [(case, chain) for case in cases for chain in _chains(case, backends)]
-    for done, (case, (chain, wanted)) in enumerate(planned, 1):
-        outcome = judge(case, chain, wanted())
-        outcomes.append(replace(outcome, case=f"{BETWEEN.join(chain.hands)}: {case.id}"))
+    wanted: dict[tuple[str, str, bool], Wanted] = {}           # the same for all who compute alike
+    for done, (case, chain) in enumerate(planned, 1):
+        outcome = judge(case, chain, _wanted(case, chain, wanted))
+        outcomes.append(replace(outcome, case=f"{BETWEEN.join(chain.hands)}{BEHIND}{case.id}"))
         if on_outcome is not None:
             on_outcome(outcomes[-1], done, len(planned))
+        if hangs(outcomes):
+            break
     return RunResult("differential", "of " + ", ".join(backend.name for backend in backends), profile, len(planned),
                      tuple(outcomes), time.perf_counter() - started, versions())
+
+
+def check_names(names: Sequence[str]) -> None:
+    """Refuse backends that a report could not tell apart (DSP-6)."""
+    for name in names:
+        if names.count(name) > 1 or BETWEEN in name or BEHIND in name:                     # DSP-6
+            raise SpecError("DSP-6", "backends that are compared have names of their own.", given=", ".join(map(repr, names)),
+                            wanted=f"each name once, without {BETWEEN!r} and {BEHIND!r}", fix="rename one, or leave it out")
 
 
 def differential_cases(profile: str, cases: Iterable[Case]) -> list[Case]:
@@ -95,33 +107,43 @@ def differential_cases(profile: str, cases: Iterable[Case]) -> list[Case]:
     found: dict[Cell, Case] = {}
     for case in cases:
         whole = case.cell.dtype.startswith("int")              # operators have no other plain case in whole numbers
-        plain = case.shape and case.name.endswith(("normal", "good", "exact") if whole else ("normal", "good"))
+        plain = case.shape and case.name.rpartition("/")[2] in (("normal", "good", "exact") if whole else ("normal", "good"))
         wanted = profile == "full" or case.cell.dtype == "float32" or case.cell.operation in CODING
         if plain and wanted and case.cell.operation not in ("encode", "select"):
             found.setdefault(case.cell, case)
     return list(found.values())
 
 
-def _chains(case: Case, backends: Sequence[Backend]) -> Iterator[tuple[Chain, Callable[[], Wanted]]]:
-    """Every chain of backends that are not all the same and that decline nothing, with what the clauses want of its answer."""
-    call = case.call()
-    found: dict[tuple[str, bool], Wanted] = {}
-
-    def wanted(computer: Backend) -> Wanted:
-        key = computer.accumulator(case.cell.dtype), computer.flushes(case.cell.dtype)
-        if key not in found:
-            found[key] = wanted_of(case, call, *key)
-        return found[key]
-
-    result = wanted(backends[0]).result
+def _chains(case: Case, backends: Sequence[Backend]) -> Iterator[Chain]:
+    """Every chain of backends that are not all the same and that decline nothing; gaps are told of each backend."""
+    result = wanted_of(case, case.call(), "float64").result
     sparse = [one for one in (result if isinstance(result, tuple) else (result,)) if isinstance(one, SparseArray)]
     reads = tuple(dict.fromkeys(one.layout.name for one in sparse))
     for encoder, computer, reader in product(backends, backends, backends if sparse else (None,)):
         chain = Chain(encoder, computer, reader, reads)
-        if len(set(chain.hands)) > 1 and chain.declines(case.cell) is None:                # gaps are told of each backend
-            yield chain, partial(wanted, computer)
+        if len(set(chain.hands)) > 1 and _takes(chain, case.cell):
+            yield chain
+
+
+def _takes(chain: Chain, cell: Cell) -> bool:
+    """True also where what it declares cannot be read: that is an error, which is found when it is judged."""
+    try:
+        return chain.declines(cell) is None
+    except Exception:
+        return True
+
+
+def _wanted(case: Case, chain: Chain, known: dict[tuple[str, str, bool], Wanted]) -> Wanted | None:
+    """What the clauses want of the one who computes; None where it does not say how, which is found when it is judged."""
+    try:
+        key = case.id, chain.accumulator(case.cell.dtype), chain.flushes(case.cell.dtype)
+    except Exception:
+        return None
+    if key not in known:
+        known[key] = wanted_of(case, case.call(), *key[1:])
+    return known[key]
 
 
 def hands_of(outcome: Outcome) -> tuple[str, ...]:
     """The names of the backends that an outcome went through."""
-    return tuple(outcome.case.partition(": ")[0].split(BETWEEN))
+    return tuple(outcome.case.partition(BEHIND)[0].split(BETWEEN))

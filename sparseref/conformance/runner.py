@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import platform
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import scipy
@@ -14,7 +16,7 @@ import scipy
 from ..backend import CODING, Backend, cell_of
 from ..dtypes import FLOATS
 from ..errors import SpecError
-from ..registry import operators
+from ..registry import get_backend, operators
 from .case import Ask, Case
 from .coding_cases import coding_cases
 from .inputs import Shape
@@ -94,28 +96,35 @@ def run_conformance(backend: str | Backend, profile: str = "quick", levels: Iter
                     known_failures: Path | None = None, on_outcome: OnOutcome | None = None, jobs: int = 1) -> RunResult:
     """Run a backend through the cases of a profile; `on_outcome(outcome, done, total)` hears of each.
 
-    jobs: how many processes judge; more than one makes a backend in each, and so wants its name or address.
+    jobs: how many processes judge; each makes a backend of its own, so that an object, which has no name to find it by in a new
+    process, is judged by one whatever is asked for.
     Errors: KIT-1, DSP-6, REG-3, and those of the known-failure list.
     """
-    chosen = backend_at(backend) if isinstance(backend, str) else backend
+    chosen = backend_at(backend) if isinstance(backend, str) else get_backend(backend)
     every = all_cases(profile)
     cases = filtered(every, levels, operations, layouts)
     known = read_known(known_failures) if known_failures else ()
     started, outcomes = time.perf_counter(), list[Outcome]()
     if jobs > 1 and isinstance(backend, str):
-        found = judged_in_parallel(backend, profile, cases, jobs)
+        found: Any = judged_in_parallel(backend, profile, cases, jobs)
     else:
         found = (judged(case, chosen) for case in cases)
-    for done, outcome in enumerate(found, 1):
-        outcomes.append(outcome)
-        if on_outcome is not None:
-            on_outcome(outcome, done, len(cases))
-        if len(outcomes) >= HANGS and all(recent.verdict is Verdict.TIMEOUT for recent in outcomes[-HANGS:]):
-            break
+    with closing(found):                                       # what is interrupted here ends its processes at once
+        for done, outcome in enumerate(found, 1):
+            outcomes.append(outcome)
+            if on_outcome is not None:
+                on_outcome(outcome, done, len(cases))
+            if hangs(outcomes):
+                break
     asked = {case.id for case in cases}
     left_out = [case.id for case in every if case.id not in asked]
     return RunResult(chosen.name, chosen.version, profile, len(cases) + missing_cases(profile, every),
                      apply(outcomes, known, left_out), time.perf_counter() - started, versions(), _flushes(chosen))
+
+
+def hangs(outcomes: Sequence[Outcome]) -> bool:
+    """True after so many timeouts that it is not worth going on."""
+    return len(outcomes) >= HANGS and all(recent.verdict is Verdict.TIMEOUT for recent in outcomes[-HANGS:])
 
 
 def judged(case: Case, backend: Backend) -> Outcome:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+from importlib.metadata import metadata
+
 from ..backend import Backend
-from ..errors import SpecError
+from ..errors import MissingDependency, SpecError
 from ..registry import backends, get_backend, load_object
 
 
@@ -24,12 +26,22 @@ def backend_at(text: str) -> Backend:
     return backend
 
 
-def installed() -> tuple[list[Backend], dict[str, str]]:
-    """-> every registered backend that can be loaded here, and why the others cannot: {name: reason}."""
-    found, missing = list[Backend](), dict[str, str]()
+def installed() -> tuple[dict[str, Backend], dict[str, str]]:
+    """-> {name: backend} of every registered one that can be made here, and why the others cannot: {name: reason}."""
+    found, missing = dict[str, Backend](), dict[str, str]()
     for name in backends.names():
         try:
-            found.append(get_backend(name))
-        except ImportError as problem:
-            missing[name] = f"{problem}; pip install 'sparseref[{name}]'"
+            found[name] = get_backend(name)
+        except Exception as problem:  # a backend may raise anything, and the others go on
+            missing[name] = f"{type(problem).__name__}: {problem}{_hint(name, problem)}"
+        else:
+            if not isinstance(found[name], Backend):
+                missing[name] = f"{type(found.pop(name)).__name__} is no sparseref.Backend"
     return found, missing
+
+
+def _hint(name: str, problem: Exception) -> str:
+    """The command that brings a missing package, where an extra of ours has the name of the backend."""
+    extras = metadata("sparseref").get_all("Provides-Extra") or []
+    known = isinstance(problem, ImportError) and not isinstance(problem, MissingDependency) and name in extras
+    return f"; pip install 'sparseref[{name}]'" if known else ""
