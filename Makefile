@@ -9,7 +9,7 @@ STAMP := .venv/installed
 .PHONY: help install test check demo bench bench-full clean
 
 help: ## show this list
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "make %-8s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 install: $(STAMP) ## make .venv with sparseref, torch, torchvision and all that the tests need (5.5 GB)
 
@@ -35,11 +35,11 @@ demo: install ## sparsify a real sentence encoder and see what it costs, in unde
 ASV := cd asv_benchmarks && ../$(BIN)/asv
 MEASURE := run --environment existing:../$(BIN)/python --set-commit-hash $$(git rev-parse HEAD) --show-stderr
 
-bench: install ## time every backend once, quickly, as asv does (then: cd asv_benchmarks; asv compare, asv publish)
+bench: install ## time every backend once, all but the C library's own sizes, for the commit that is checked out
 	$(ASV) machine --yes
 	$(ASV) $(MEASURE) --quick --bench '^(coding|importing|layers|operators)'
 
-bench-full: install ## the whole of it, with as many samples as asv wants: an hour or two
+bench-full: install ## all benchmarks, with as many samples as asv wants: an hour or two
 	$(ASV) machine --yes
 	$(ASV) $(MEASURE)
 

@@ -22,6 +22,7 @@ from rich.table import Table
 from sparseref_c import placing
 from sparseref_c.library import CMatrix, library
 from sparseref_c.multiplying import multiply, product, run
+from sparseref_c.peers import fma_peak
 from sparseref_c.preparing import prepare
 from sparseref_c.torch_kernel import borrow_threads
 
@@ -92,7 +93,7 @@ def measured(rows: int, columns: int, tokens: int, formats: list[str], threads: 
             call()
             samples[name].append(seconds(call, repeats[name]))
         sleep(REST)
-        peaks.append(peak(threads))
+        peaks.append(fma_peak(threads))
     return {"rows": rows, "columns": columns, "tokens": tokens, "operations": operations, "seconds": samples,
             "peak": max(peaks)}
 
@@ -114,15 +115,6 @@ def seconds(call: Callable[[], Any], times: int) -> float:
     for _ in range(times):
         call()
     return (perf_counter() - start) / times
-
-
-def peak(threads: int) -> float:
-    """Multiplications and additions in registers alone, a second."""
-    using = library()
-    using.functions.sparseref_spin(using.number, 4, 100_000, threads)          # wakes the threads
-    start = perf_counter()
-    operations = using.functions.sparseref_spin(using.number, 4, 2_000_000, threads)
-    return float(operations / (perf_counter() - start))
 
 
 def cells(one: dict[str, Any], formats: list[str]) -> list[str]:

@@ -9,7 +9,7 @@ from cli_plugins import run
 
 import sparseref as sr
 from sparseref.bench import contender, machine, timing
-from sparseref.bench.contender import Contender, Field, Problem
+from sparseref.bench.contender import Contender, Gathered, Problem
 from sparseref.bench.report import write_html, write_json
 from sparseref.bench.run import Bench, Measured, run_bench
 from sparseref.bench.timing import Timed, in_turns
@@ -65,11 +65,11 @@ def test_what_is_wrong_is_named_and_not_timed(problem):
 
 
 def timed(name, *seconds, **more):
-    return Timed(name, False, more.get("dense", False), seconds, 0.5, more.get("wrong", ""))
+    return Timed(name, False, more.get("dense", False), name.startswith("sparseref"), seconds, 0.5, more.get("wrong", ""))
 
 
 def measured(tokens, *contenders):
-    return Measured((8, 32), tokens, "nmg:1:4:1", 0.25, 0.5, 4096, 1e4, contenders)
+    return Measured((8, 32), tokens, "nmg:1:4:1", 0.25, 0.5, 2560, contenders)
 
 
 BOTH = (timed("torch dense", 4.0, 4.0, 4.0, dense=True), timed("numpy dense", 2.0, 2.0, 2.0, dense=True))
@@ -103,12 +103,13 @@ def test_a_module_that_cannot_be_loaded_is_named(monkeypatch):
         def load(self):
             if self.name == "gone":
                 raise ImportError("no torch")
-            return type("module", (), {"CONTENDERS": (Contender("x", right),), "fma_peak": staticmethod(lambda threads: 2.0)})
+            return type("module", (), {"CONTENDERS": (Contender("x", right),), "ABSENT": {"y": "not here"},
+                                       "fma_peak": staticmethod(lambda threads: 2.0)})
 
     monkeypatch.setattr(contender, "entry_points", lambda group: [Point("gone"), Point("here")])
     found = contender.gather()
 
-    assert found.absent == {"gone": "no torch"}
+    assert found.absent == {"gone": "ImportError: no torch", "y": "not here"}
     assert ([one.name for one in found.contenders], found.fma_peak(1)) == (["x"], 2.0)
 
 
@@ -133,7 +134,8 @@ def test_everyone_who_is_here_is_right(tmp_path):
 def test_without_peers_ours_and_the_dense_ones(monkeypatch):
     """And nobody else's."""
     names = ("torch dense", "numpy dense", "scipy csr", "sparseref_x")
-    monkeypatch.setattr("sparseref.bench.run.gather", lambda: Field(tuple(Contender(name, right) for name in names), None, {}))
+    monkeypatch.setattr("sparseref.bench.run.gather", lambda: Gathered(
+        tuple(Contender(name, right, ours=name == "sparseref_x") for name in names), None, {"y": "not here"}))
     steps = []
     found = run_bench([(8, 32)], ["nmg:1:4:1"], [3], 1, 3, False, lambda *step: steps.append(step))
 
@@ -179,4 +181,21 @@ def test_cores_are_kept_to(monkeypatch):
     monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: kept.append(cores), raising=False)
     machine.use_cores(2)
 
+    with pytest.raises(ValueError, match="4 threads were asked for, and this process may use 3 cores"):
+        machine.use_cores(4)
+
     assert kept == [[1, 2]]
+
+
+def test_what_cannot_be_measured_is_refused_before_anything_is():
+    """A format that does not exist, more threads than cores: exit code 2, and nothing is lost."""
+    assert "REG-2" in run("bench", "--format", "nmg:2:8:8", "--format", "nmgg:2:8", code=2)
+
+
+def test_an_empty_weight_and_dense_products_have_their_shares():
+    """Of a dense product all that it computes and reads, whatever the format keeps."""
+    nothing = Measured((8, 32), 2, "csr:1.0", 0.0, 0.0, 288, BOTH)
+
+    assert nothing.operations(BOTH[0]) == 2 * 2 * 8 * 32 / 4
+    assert nothing.operations(timed("sparseref_c", 1.0, 1.0, 1.0)) == 0
+    assert nothing.bytes(BOTH[0]) == (4 * 8 * 32 + 4 * (2 * 40 + 8)) / 4

@@ -13,6 +13,7 @@ jax = pytest.importorskip("jax", reason="the JAX backend needs the extra 'jax'")
 import jax.numpy as jnp  # noqa: E402
 import sparseref_jax as sj  # noqa: E402
 from sparseref_jax import contraction  # noqa: E402
+from sparseref_jax.numbers import added  # noqa: E402
 
 FORMATS = ["nmg:2:8:2", "nmg:1:16:2", "nm:1:8", "csr:0.9", "coo:0.9", "csc:0.9", "ell:0.9", "masked:0.9", "vnm:4:2:8",
            "bsr:2:2"]
@@ -223,6 +224,38 @@ def test_the_route_by_rows_is_taken_and_pads_with_zeros():                      
 
     assert contraction.pays(a)
     np.testing.assert_allclose(x @ dense_of(a).T, contraction.by_rows(a, x), rtol=1e-5, atol=1e-5)
+
+
+@pytest.mark.parametrize("text", ["scalar-threshold", "nmg:2:4:1", "block-threshold:2:2:1e-323", "vnm:2:2:4",
+                                  "scalar-fraction:0.5"])
+def test_subnormal_doubles_are_ranked_and_added_up(text):                                  # SPF-4, NMGS-S1, BLK-S1
+    """XLA's arithmetic reads them as 0; a choice must not."""
+    numbers = np.random.default_rng(0).integers(0, 4, (12, 48)) * 5e-324
+    with jax.enable_x64(True):
+        actual = sj.select(jnp.asarray(numbers), sr.registry.parse_sparsifier(text))
+
+    assert np.array_equal(sr.select(numbers, text), actual)
+
+
+def test_sums_of_doubles_are_those_of_numpy():
+    """Around the smallest normal number, and where only one side is small; the sign of a zero is free."""
+    rng = np.random.default_rng(0)
+    a, b = (np.ldexp(rng.standard_normal(20_000), rng.integers(-1080, -880, 20_000)) for _ in range(2))
+    a[:6], b[:6] = [np.inf, 5e-324, -5e-324, 5e-324, 1e308, -np.inf], [1, 5e-324, 5e-324, 1, 1e308, np.inf]
+    with jax.enable_x64(True), np.errstate(all="ignore"):
+        actual = np.asarray(jax.jit(added)(a, b))
+        expected = a + b
+
+    assert np.array_equal(expected[:5], actual[:5])
+    assert np.isnan(actual[5])
+    assert np.array_equal(expected[6:], actual[6:])
+
+
+@pytest.mark.parametrize("number", [np.inf, np.nan])
+def test_the_optimum_of_what_is_not_finite_is_refused(number):                             # NMGO-S2
+    """Outside jit, where something can be refused."""
+    with pytest.raises(sr.SpecError, match="NMGO-S2"):
+        sj.select(jnp.full((4, 4), number), sr.registry.parse_sparsifier("nmg-optimal:2:4:1"))
 
 
 SHARDED = """

@@ -24,7 +24,7 @@ def test_the_encoder_is_torchs(dense, form):
     """Hidden states of size 1, six layers of float32: some units in the last place; padding and an empty text included."""
     actual = minilm.distance_from_torch(minilm.prune(dense, form), minilm.tokens(TEXTS))
 
-    assert actual < 2e-5
+    assert actual < minilm.APART
 
 
 @pytest.mark.slow

@@ -36,4 +36,4 @@ def fma_peak(threads: int) -> float:
     return float(operations / (perf_counter() - start))
 
 
-CONTENDERS = (Contender("sparseref_c", ours, lacks=lambda: not_built() or ""),)
+CONTENDERS = (Contender("sparseref_c", ours, ours=True, lacks=lambda: not_built() or ""),)

@@ -16,6 +16,11 @@ def bits(x: Array) -> Array:
     return lax.bitcast_convert_type(x, _WHOLE[x.dtype.itemsize])
 
 
+def magnitude(x: Array) -> Array:
+    """float64 [...] -> |x|, by its bits: LLVM turns a comparison of the bits of jnp.abs with 0 into one of floats."""
+    return lax.bitcast_convert_type(bits(x) & jnp.iinfo(jnp.int64).max, jnp.float64)
+
+
 def rank_of(x: Array) -> Array:
     """float without NaN [...] -> integers [...] in the same order; -0 and +0 are equal."""
     whole = bits(x)
@@ -28,6 +33,30 @@ def is_positive(x: Array) -> Array:
     if not jnp.issubdtype(x.dtype, jnp.floating):
         return x > 0
     return (bits(x) > 0) | jnp.isnan(x)
+
+
+def added(a: Array, b: Array) -> Array:
+    """float64 a, b [...] -> a + b but for the sign of a zero, subnormal numbers included.
+
+    Small ones are added where they are normal, 2**600 times as large.
+    """
+    small = (bits(magnitude(a)) < _SMALL) & (bits(magnitude(b)) < _SMALL)
+    total = _raised(a) + _raised(b)
+    tiny = jnp.abs(total) < 2.0 ** (600 - 1022)                # a whole multiple of 2**-1074, so that nothing is rounded
+    size = lax.bitcast_convert_type((jnp.abs(total) * 2.0 ** (1074 - 600)).astype(jnp.int64) |
+                                    jnp.where(total < 0, jnp.iinfo(jnp.int64).min, 0), jnp.float64)
+    return jnp.where(small, jnp.where(tiny, size, total * 2.0**-600), a + b)
+
+
+_SMALL = (1023 - 900) << 52
+"""The bits of 2**-900: to a number beyond, nothing that is subnormal makes a difference."""
+
+
+def _raised(x: Array) -> Array:
+    """float64 below 2**-900 -> 2**600 times as large."""
+    whole = bits(magnitude(x))
+    size = whole.astype(jnp.float64) * 2.0 ** (600 - 1074)
+    return jnp.where(whole < 1 << 52, jnp.where(bits(x) < 0, -size, size), x * 2.0**600)
 
 
 def to_double(x: Array) -> Array:

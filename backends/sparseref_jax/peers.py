@@ -36,4 +36,5 @@ def _jitted(product: Callable[..., Any], problem: Problem, weight: Any) -> Calla
     return lambda: compiled(x, weight, bias).block_until_ready()
 
 
-CONTENDERS = (Contender("jax dense", dense, dense=True), Contender("jax BCSR", bcsr), Contender("sparseref_jax", ours))
+CONTENDERS = (Contender("jax dense", dense, ("jax",), dense=True), Contender("jax BCSR", bcsr, ("jax",)),
+              Contender("sparseref_jax", ours, ours=True))

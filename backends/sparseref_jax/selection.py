@@ -29,16 +29,17 @@ from sparseref import (
     Sparsifier,
     SpecError,
     VectorNM,
+    selecting,
 )
 from sparseref.layouts.blocks import ceil_div
 from sparseref.sparsifiers import own_sparsifier
 from sparseref.sparsifiers.base import dropped_count
 from sparseref.sparsifiers.same import checked_like
 
-from .arrays import JaxSparse, to_jax
+from .arrays import JaxSparse, is_traced, to_jax, to_numpy
 from .blocks import bring_last, fill_to, send_back
 from .decoding import pair_of, pattern_of
-from .numbers import rank_of, to_double
+from .numbers import added, magnitude, rank_of, to_double
 from .selection_nmg import select_nmg
 
 
@@ -56,6 +57,8 @@ def select(values: Array | JaxSparse, sparsifier: Sparsifier, scores: Array | No
     if draws is not None and draws.shape != shape:                                         # SPF-5
         raise SpecError("SPF-5", "the draws have another shape than the values.", wanted=f"{shape}", given=f"{draws.shape}",
                         fix="pass jax.random.uniform(key, values.shape)")
+    if isinstance(sparsifier, OptimalNMG) and not is_traced(values, scores):               # NMGO-S2 can be told out here alone
+        return jnp.asarray(selecting.select(to_numpy(values), sparsifier, to_numpy(scores)))
     with jax.enable_x64(True):
         if isinstance(sparsifier, SamePattern | SameFormat):   # they hold an array, so that jit cannot know them by value
             return _as_like(values, sparsifier, scores)
@@ -91,7 +94,7 @@ def _exact_count(values: Array | JaxSparse, scores: Array | None, count: int) ->
 
 def ranked_by(dense: Array, scores: Array | None) -> Array:
     """dense [shape], scores [shape] or None for |dense| -> float64 [shape] (SPF-2, SPF-3)."""
-    return without_nan(jnp.abs(to_double(dense)) if scores is None else to_double(scores))
+    return without_nan(magnitude(to_double(dense)) if scores is None else to_double(scores))
 
 
 def without_nan(scores: Array) -> Array:
@@ -138,7 +141,7 @@ def _block_scores(scores: Array, r: int, c: int) -> Array:
 
 def added_in_order(terms: Array) -> Array:
     """terms [L, ...] -> [...]: 0 + terms[0] + terms[1] and so on; the order decides the last bit (BLK-S1, NMGS-S1)."""
-    return jax.lax.scan(lambda total, term: (total + term, None), jnp.zeros_like(terms[0]), terms)[0] if len(terms) else \
+    return jax.lax.scan(lambda total, term: (added(total, term), None), jnp.zeros_like(terms[0]), terms)[0] if len(terms) else \
         jnp.zeros(terms.shape[1:], terms.dtype)
 
 

@@ -14,7 +14,7 @@ from sparseref.layouts.blocks import ceil_div
 from sparseref.layouts.patterns import pattern_masks, pattern_places
 
 from .blocks import bring_last, fill_to, send_back
-from .numbers import rank_of
+from .numbers import added, rank_of
 
 
 def select_nmg(sparsifier: GreedyNMG | OptimalNMG, scores: Array, draws: Any) -> Array:
@@ -43,7 +43,7 @@ def fibre_scores(blocks: Array, n: int) -> Array:
     places = pattern_places(n, blocks.shape[1])                                            # [C, n]
     total = jnp.zeros((len(blocks), len(places), blocks.shape[2]), blocks.dtype)
     for j in range(n):
-        total = total + blocks[:, places[:, j]]                                            # NMGS-S1
+        total = added(total, blocks[:, places[:, j]])                                      # NMGS-S1
     return jnp.where(jnp.isnan(total), jnp.inf, total).swapaxes(1, 2)
 
 

@@ -53,8 +53,9 @@ def _csr(problem: Problem) -> torch.Tensor:
 
 
 CONTENDERS = (
-    Contender("torch dense", dense, dense=True),
-    Contender("torch csr", csr),
-    Contender("torch csr", csr_turned, feature_major=True),
-    Contender("torch 2:4", dense, lacks=lambda: "torch's semi-structured kernels are for CUDA alone"),
-    Contender("sparseref_torch", ours))
+    Contender("torch dense", dense, ("torch",), dense=True),
+    Contender("torch csr", csr, ("torch",)),
+    Contender("torch csr", csr_turned, ("torch",), feature_major=True),
+    Contender("sparseref_torch", ours, ours=True))
+
+ABSENT = {"torch 2:4": "torch's semi-structured kernels are for CUDA alone"}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import entry_points
+from importlib.metadata import entry_points, metadata
 from importlib.util import find_spec
 from typing import Any
 
@@ -16,7 +16,8 @@ from ..coding import decode
 from ..layouts import CSR
 
 GROUP = "sparseref.bench"
-"""The entry-point group: modules with CONTENDERS, a tuple, and perhaps `fma_peak(threads)` -> operations a second."""
+"""The entry-point group: modules with CONTENDERS, a tuple, and perhaps ABSENT, who cannot be here and why, and
+`fma_peak(threads)` -> operations a second."""
 
 
 @dataclass(frozen=True)
@@ -43,24 +44,15 @@ class Problem:
         a = convert(self.a, CSR())
         return csr_array((a.values, a["indices"], a["indptr"]), a.shape)
 
-    @property
-    def operations(self) -> int:
-        """Multiplications and additions that count: of the stored entries."""
-        return 2 * len(self.x) * self.a.nnz
-
-    @property
-    def bytes(self) -> float:
-        """What has to be read and written at least: the weight as it is stored, x, bias and y."""
-        return self.a.bits / 8 + 4 * (self.x.size + self.bias.size + len(self.x) * len(self.bias))
-
 
 @dataclass(frozen=True)
 class Contender:
     """name; make(problem) -> a call without arguments that gives y [T, O], or [O, T] where `feature_major`.
 
     A contender whose library wants activations the other way round than a model has them, [K, T], comes twice: with what
-    turning them costs, and, as feature_major, without.  dense: it multiplies zeros, so its speed does not depend on the format.
-    packages: what has to be importable; brings: the command that makes it so; lacks: why it cannot run here though they are.
+    turning them costs, and, as feature_major, without.  dense: it multiplies zeros, so its speed does not depend on the format;
+    ours: of this project, which has failed where it is wrong.  packages: what has to be importable; brings: the command that
+    makes it so; lacks: why it cannot run here though they are.
     """
 
     name: str
@@ -69,6 +61,7 @@ class Contender:
     brings: str = ""
     feature_major: bool = False
     dense: bool = False
+    ours: bool = False
     lacks: Callable[[], str] = field(default=lambda: "", compare=False)
 
     @property
@@ -79,23 +72,30 @@ class Contender:
 
 
 @dataclass(frozen=True)
-class Field:
-    """All contenders, and who can measure the machine's peak."""
+class Gathered:
+    """All contenders, who can measure the machine's peak, and who is not among them: {name: why}."""
 
     contenders: tuple[Contender, ...]
     fma_peak: Callable[[int], float] | None
     absent: dict[str, str]
 
 
-def gather() -> Field:
-    """-> the contenders of every entry point; where one cannot be loaded, its name and why."""
+def gather() -> Gathered:
+    """-> what every entry point brings; one that cannot be loaded is absent, as are those that its module calls ABSENT."""
     found, peak, absent = list[Contender](), None, dict[str, str]()
     for point in entry_points(group=GROUP):
         try:
             module = point.load()
-        except ImportError as problem:
-            absent[point.name] = str(problem)
+            found += module.CONTENDERS
+        except Exception as problem:  # a package may fail in its own way, and the others go on
+            absent[point.name] = f"{type(problem).__name__}: {problem}{_hint(point.name, problem)}"
             continue
-        found += module.CONTENDERS
+        absent |= getattr(module, "ABSENT", {})
         peak = getattr(module, "fma_peak", peak)
-    return Field(tuple(found), peak, absent)
+    return Gathered(tuple(found), peak, absent)
+
+
+def _hint(name: str, problem: Exception) -> str:
+    """The command that brings a package that is missing, where an extra of ours has the name of the entry point."""
+    known = isinstance(problem, ImportError) and name in (metadata("sparseref").get_all("Provides-Extra") or [])
+    return f"; pip install 'sparseref[{name}]'" if known else ""

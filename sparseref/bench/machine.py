@@ -47,9 +47,15 @@ def processor() -> str:
 
 
 def use_cores(count: int) -> None:
-    """Stay on so many cores and threads from here on: libraries that are loaded later take as many as they see."""
+    """Stay on so many cores from here on: libraries that are loaded later take as many as they see.
+
+    Errors: ValueError, where there are fewer.
+    """
     if hasattr(os, "sched_setaffinity"):
-        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
+        here = sorted(os.sched_getaffinity(0))
+        if count > len(here):
+            raise ValueError(f"{count} threads were asked for, and this process may use {len(here)} cores")
+        os.sched_setaffinity(0, here[:count])
 
 
 def _by_product() -> float:

@@ -1,4 +1,4 @@
-"""Contenders that need none of our backends: NumPy, SciPy, onnxruntime, OpenVINO; and those that cannot be in this process."""
+"""Contenders that need none of our backends: NumPy, SciPy, onnxruntime, OpenVINO; and who cannot be in this process."""
 
 from __future__ import annotations
 
@@ -58,19 +58,15 @@ def openvino_dense(problem: Problem) -> Callable[[], Any]:
     return lambda: request.infer([problem.x])[0]
 
 
-def elsewhere(problem: Problem) -> Callable[[], Any]:
-    """Never called: such a contender says why it is not here."""
-    raise NotImplementedError
-
-
 CONTENDERS = (
     Contender("numpy dense", numpy_dense, dense=True),
     Contender("scipy csr", scipy_csr),
     Contender("scipy csr", scipy_csr_turned, feature_major=True),
     Contender("onnxruntime dense", onnxruntime_dense, ("onnxruntime", "onnx"), "pip install onnxruntime onnx", dense=True),
-    Contender("OpenVINO dense", openvino_dense, ("openvino",), "pip install openvino", dense=True),
-    Contender("DeepSparse", elsewhere, lacks=lambda: (
-        "pip install deepsparse==1.8.0 'numpy<2' in an environment of its own with Python 3.11; it cannot share this one")),
-    Contender("libxsmm", elsewhere, lacks=lambda: "a C library without a package on PyPI: apt-get install libxsmm-dev"),
-    Contender("sten", elsewhere, lacks=lambda: (
-        "pip install git+https://github.com/spcl/sten 'numpy<2' in an environment of its own; its product is feature-major")))
+    Contender("OpenVINO dense", openvino_dense, ("openvino",), "pip install openvino", dense=True))
+
+ABSENT = {
+    "DeepSparse": "it cannot share this process: deepsparse 1.8.0 wants numpy 1.26 in an environment of its own",
+    "libxsmm": "a C library that no package on PyPI brings to Python",
+    "sten": "it cannot share this process: its package wants numpy 1.26 in an environment of its own"}
+"""Peers that people ask for, and why they are not timed."""

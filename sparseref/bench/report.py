@@ -49,15 +49,9 @@ def cell(each: Measured, one: Timed, bench: Bench) -> str:
     """e.g. "4.52 ±3% 0.41 0.2": ratio and spread, the shares of the peak and of what memory gives; the baseline in ms."""
     if one.wrong:
         return one.wrong
-    shares = f"{one_share(each, one, bench):.2f} {each.bytes / one.median / bench.machine.read:.2f}"
+    shares = f"{each.operations(one) / bench.machine.peak:.2f} {each.bytes(one) / bench.machine.read:.2f}"
     what = f"{one.median * 1e3:.3f} ms" if one is each.baseline else f"{each.speed(one):.2f}x"
     return f"{what} ±{one.spread:.0%}  {shares}"
-
-
-def one_share(each: Measured, one: Timed, bench: Bench) -> float:
-    """Operations over the peak: those of stored entries, and of a dense product all that it does."""
-    operations = each.operations / each.density if one.dense else each.operations
-    return operations / one.median / bench.machine.peak
 
 
 def about(bench: Bench) -> list[str]:
@@ -91,7 +85,8 @@ def write_json(bench: Bench, path: Path) -> None:
         for one, timed in zip(each["timed"], measured.timed, strict=True):
             one["error_over_bound"] = one["error_over_bound"] if math.isfinite(one["error_over_bound"]) else None
             one["ratio"] = measured.speed(timed) if measured.baseline and timed.seconds else None
-            one["share_of_peak"] = one_share(measured, timed, bench) if timed.seconds else None
+            one["share_of_peak"] = measured.operations(timed) / bench.machine.peak if timed.seconds else None
+            one["share_of_memory"] = measured.bytes(timed) / bench.machine.read if timed.seconds else None
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
 
 

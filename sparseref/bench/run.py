@@ -5,11 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from importlib.metadata import PackageNotFoundError, version
 from itertools import product
 
 import numpy as np
 
+from ..array import SparseArray
 from ..errors import MissingDependency
+from ..formats import parse_format
 from ..selecting import energy, sparsify
 from .contender import Contender, Problem, gather
 from .machine import Machine, measure, use_cores
@@ -21,15 +24,14 @@ BASELINES = ("torch dense", "numpy dense")
 
 @dataclass(frozen=True)
 class Measured:
-    """One problem: shape [O, K], tokens T, format; what it keeps; operations that count, bytes that have to be moved; times."""
+    """One problem: shape [O, K], tokens T, format; the density and energy that it keeps, its storage in bits; times."""
 
     shape: tuple[int, int]
     tokens: int
     format: str
     density: float
     energy: float
-    operations: int
-    bytes: float
+    bits: int
     timed: tuple[Timed, ...]
 
     @property
@@ -42,6 +44,16 @@ class Measured:
     def speed(self, one: Timed) -> float:
         """How many times as fast as the baseline; NaN where there is nothing to compare."""
         return self.baseline.median / one.median if self.baseline and one.seconds else math.nan
+
+    def operations(self, one: Timed) -> float:
+        """Multiplications and additions a second: of stored entries, of a dense product all that it does."""
+        return 2 * self.tokens * math.prod(self.shape) * (1 if one.dense else self.density) / one.median
+
+    def bytes(self, one: Timed) -> float:
+        """Bytes a second that have to be moved: the weight, dense or as the format stores it, x, bias and y."""
+        rows, columns = self.shape
+        weight = 4 * rows * columns if one.dense else self.bits / 8
+        return (weight + 4 * (self.tokens * (rows + columns) + rows)) / one.median
 
 
 @dataclass(frozen=True)
@@ -58,51 +70,54 @@ class Bench:
     def ours_wrong(self) -> list[str]:
         """What of our own gave a wrong output, or none."""
         return [f"{one.name}, {each.format}: {one.wrong}" for each in self.measured for one in each.timed
-                if one.wrong and one.name.startswith("sparseref")]
+                if one.wrong and one.ours]
 
 
 def run_bench(shapes: Sequence[tuple[int, int]], formats: Sequence[str], tokens: Sequence[int], threads: int, rounds: int,
               peers: bool, on_step: Callable[[str, int, int], None] = lambda what, done, total: None) -> Bench:
     """-> the figures.  peers: also other libraries' products, not only ours and the dense ones to compare with.
 
-    The process stays on as many cores as there are threads.  Errors: those of the formats; MissingDependency.
+    The process stays on as many cores as there are threads.  Errors: those of the formats, before anything is measured;
+    ValueError for more threads than cores; MissingDependency.
     """
     try:
         from threadpoolctl import threadpool_limits  # scikit-learn's: reaches every BLAS and OpenMP of the process
     except ImportError as missing:
         raise MissingDependency("threadpoolctl", "the benchmark", "conformance") from missing
+    for text, shape in product(formats, shapes):
+        parse_format(text)[1].check(shape)
     use_cores(threads)
     found = gather()
-    wanted = [one for one in found.contenders if peers or one.name in BASELINES or one.name.startswith("sparseref")]
-    wanted.sort(key=lambda one: (not one.dense, one.name.startswith("sparseref")))         # stable: dense, sparse, ours
+    wanted = [one for one in found.contenders if peers or one.name in BASELINES or one.ours]
+    wanted.sort(key=lambda one: (not one.dense, one.ours))     # stable: dense ones, sparse ones, ours
     here = [one for one in wanted if not one.missing]
-    measured, every = list[Measured](), list(product(shapes, formats, tokens))
+    measured, steps = list[Measured](), len(shapes) * len(formats) * len(tokens)
     with threadpool_limits(threads):
         machine = measure(threads, found.fma_peak)
-        for done, (shape, text, count) in enumerate(every):
-            def told(at: int, of: int, done: int = done, what: str = f"{shape[0]}x{shape[1]} {text} {count} tokens") -> None:
-                on_step(what, done * rounds + at, len(every) * rounds)
-            measured.append(_measured(shape, text, count, threads, rounds, here, told))
-    return Bench(machine, rounds, tuple(measured), {one.name: one.missing for one in wanted if one.missing} | found.absent,
+        for shape, text in product(shapes, formats):
+            w = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
+            a = sparsify(w, text)
+            for count in tokens:
+                def told(at: int, of: int, what: str = f"{shape[0]}x{shape[1]} {text} {count} tokens") -> None:
+                    on_step(what, len(measured) * rounds + at, steps * rounds)
+                timed = in_turns(here, _problem(a, count, threads), rounds, told)
+                measured.append(Measured(shape, count, text, a.nnz / w.size, energy(w, a), a.bits, tuple(timed)))
+    absent = found.absent if peers else {}
+    return Bench(machine, rounds, tuple(measured), {one.name: one.missing for one in wanted if one.missing} | absent,
                  _versions(here))
 
 
-def _measured(shape: tuple[int, int], text: str, tokens: int, threads: int, rounds: int, here: list[Contender],
-              told: Callable[[int, int], None]) -> Measured:
-    rng = np.random.default_rng(0)
-    w, x, bias = (rng.standard_normal(side).astype(np.float32) for side in (shape, (tokens, shape[1]), shape[0]))
-    a = sparsify(w, text)
-    problem = Problem(a, x, bias, threads)
-    timed = in_turns(here, problem, rounds, told)
-    return Measured(shape, tokens, text, a.nnz / w.size, energy(w, a), problem.operations, problem.bytes, tuple(timed))
+def _problem(a: SparseArray, tokens: int, threads: int) -> Problem:
+    rng = np.random.default_rng(1)
+    x, bias = (rng.standard_normal(side).astype(np.float32) for side in ((tokens, a.shape[1]), a.shape[0]))
+    return Problem(a, x, bias, threads)
 
 
 def _versions(contenders: Sequence[Contender]) -> dict[str, str]:
-    """Of the libraries that took part."""
-    from importlib.metadata import PackageNotFoundError, version
-
+    """Of ours and of the packages that the contenders name."""
+    packages = dict.fromkeys(package for one in contenders for package in one.packages)
     found = {}
-    for name in ("sparseref", "numpy", "scipy", "torch", "jax", "onnxruntime", "openvino"):
+    for name in ("sparseref", "numpy", "scipy", *packages):
         try:
             found[name] = version(name)
         except PackageNotFoundError:

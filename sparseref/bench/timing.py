@@ -31,6 +31,7 @@ class Timed:
     name: str
     feature_major: bool
     dense: bool
+    ours: bool
     seconds: tuple[float, ...]
     error_over_bound: float
     wrong: str = ""
@@ -75,8 +76,8 @@ def in_turns(contenders: list[Contender], problem: Problem, rounds: int,
             calls[at]()
             samples[at].append(_seconds(calls[at], repeats[at]))
         on_round(done, rounds)
-    return [Timed(contender.name, contender.feature_major, contender.dense, tuple(samples.get(at, ())), ratios.get(at, np.inf),
-                  wrong.get(at, "")) for at, contender in enumerate(contenders)]
+    return [Timed(contender.name, contender.feature_major, contender.dense, contender.ours, tuple(samples.get(at, ())),
+                  ratios.get(at, np.inf), wrong.get(at, "")) for at, contender in enumerate(contenders)]
 
 
 def _seconds(call: Callable[[], Any], times: int) -> float:

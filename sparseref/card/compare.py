@@ -65,7 +65,8 @@ def write_comparison_html(cards: Sequence[Card], path: Path) -> Path:
     environment = Environment(loader=PackageLoader("sparseref.card", "."), autoescape=True, undefined=StrictUndefined,
                               trim_blocks=True, lstrip_blocks=True)
     plot = figure_text(10, 4.5, _energy_over_bits, cards)
-    page = environment.get_template("compare.html.j2").render(cards=cards, columns=COLUMNS, tables=tables(cards), plot=plot)
+    page = environment.get_template("compare.html.j2").render(names=list(map(_name, cards)), columns=COLUMNS,
+                                                              tables=tables(cards), plot=plot)
     return write_text(path, page)
 
 
@@ -75,12 +76,18 @@ def _energy_over_bits(axes: Any, cards: Sequence[Card]) -> None:
     for number, card in enumerate(cards):
         for at, m in enumerate(card.measurements):
             axes.plot(m.bits_per_entry, m.energy, signs[at % len(signs)], color=COLOURS[number % len(COLOURS)], markersize=8,
-                      label=card.layout if at == 0 else None)
+                      label=_name(card) if at == 0 else None)
     axes.set(xlabel="bits per entry, zeros counted", ylabel="energy kept",
              title="; ".join(f"{signs[at % len(signs)]} {_title(m)}" for at, m in enumerate(cards[0].measurements)))
     axes.title.set_fontsize(8)
     axes.grid(alpha=0.3)
     axes.legend()
+
+
+def _name(card: Card) -> str:
+    """Two formats of one layout differ in what chooses."""
+    chooser = card.measurements[0].sparsifier if card.measurements else card.layout
+    return card.layout if chooser == card.layout else f"{card.layout} by {chooser}"
 
 
 def _title(measurement: Measurement) -> str:

@@ -17,8 +17,8 @@ TOKENS = [1, 128, 1024]
 
 def bench(
     peers: Annotated[bool, typer.Option("--peers", help=(
-        "Also scipy's and torch's csr, JAX's BCSR, onnxruntime, OpenVINO ...; those that are missing are named, each with the "
-        "command that brings it."))] = False,
+        "Also scipy's and torch's csr, JAX's BCSR, onnxruntime, OpenVINO ...; those that are missing are named, each with "
+        "what brings it, or why nothing does."))] = False,
     shape: Annotated[list[str], typer.Option(metavar="RxC", help=(
         "Rows x columns of the weight; may be given several times."))] = SHAPES,
     formats: Annotated[list[str], typer.Option("--format", metavar="FORMAT", help=(
@@ -51,8 +51,12 @@ def bench(
 
     console = Console()
     with clean_exit():
-        with progress_bar() as step:
-            found = run_bench([checked_shape(text) for text in shape], formats, tokens, threads, rounds, peers, step)
+        shapes = [checked_shape(text) for text in shape]
+        try:
+            with progress_bar() as step:
+                found = run_bench(shapes, formats, tokens, threads, rounds, peers, step)
+        except ValueError as refused:
+            raise typer.BadParameter(str(refused), param_hint="--threads") from None
         print_bench(found, console)
         if json_file is not None:
             write_json(found, json_file)
