@@ -198,6 +198,7 @@ def test_torchs_own_threads_do_the_work_to_the_same_bits():
     assert functions.sparseref_borrows_threads() or not any((Path(torch.__file__).parent / "lib").glob("libgomp*"))
 
 
+@pytest.mark.filterwarnings("ignore:os.fork")                  # JAX, where another test has loaded it, warns of every fork
 def test_a_child_after_fork_does_not_wait_for_threads_it_lost():
     """GNU OpenMP would wait for ever: its threads stay with the parent."""
     weight, x = prepare(sr.sparsify(np.ones((300, 90)), "nmg:2:4:4")), np.ones((70, 90))

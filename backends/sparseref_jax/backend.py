@@ -24,8 +24,8 @@ from .selection import SPARSIFIERS, select
 from .validation import is_valid
 
 CONTRACTIONS = ("matmul", "linear", "conv2d")
-MOST_PROGRAMS = 300
-"""Different calls whose programs are kept at a time."""
+MOST_PROGRAMS = 100
+"""Different calls whose programs are kept at a time: some ten megabytes each, and the kit repeats few."""
 _SHAPES: set[str] = set()
 _LOCK = Lock()
 _decode = jax.jit(decode)
