@@ -60,7 +60,8 @@ def about(bench: Bench) -> list[str]:
     return [f"{machine.processor}, {count(machine.threads, 'thread')}, medians of {bench.rounds}, in turns; peak "
             f"{machine.peak / 1e9:.0f} GFLOP/s {machine.peak_by}, one thread reads {machine.read / 1e9:.0f} GB/s from memory",
             "each: ratio, middle half of the samples, share of the peak (stored entries; of dense products all), share of what "
-            "memory gives (above 1: a cache gave it); " + ", ".join(f"{name} {version}" for name, version in bench.versions.items()),
+            "memory gives (above 1: a cache gave it)",
+            ", ".join(f"{name} {version}" for name, version in bench.versions.items()),
             *(f"{name} is missing: {why}" for name, why in bench.missing.items())]
 
 
