@@ -97,6 +97,7 @@ def test_what_one_of_them_declines_is_not_run():
     assert with_narrow == []
 
 
+@pytest.mark.slow
 def test_full_runs_every_dtype_and_tells_each_outcome():
     """quick has float32 alone, but for decode and validate."""
     told = []
@@ -159,6 +160,7 @@ def test_every_cell_with_a_sparse_operand_has_its_case():
 # ---- Processes
 
 
+@pytest.mark.slow
 def test_processes_give_what_one_gives():
     """The same outcomes in the same order, but for the time they took."""
     chosen = {"operations": ["decode"], "layouts": ["ell"]}
@@ -180,6 +182,7 @@ class Dying(sr.Reference):
         os._exit(3)
 
 
+@pytest.mark.slow
 def test_a_process_that_dies_is_a_crash_and_no_pass():
     """The cases that were not reached are missing."""
     result = run_conformance(f"{__name__}:Dying", operations=["decode"], layouts=["ell"], jobs=2)
@@ -189,6 +192,7 @@ def test_a_process_that_dies_is_a_crash_and_no_pass():
     assert not result.conforms
 
 
+@pytest.mark.slow
 def test_a_backend_that_a_new_process_does_not_find_is_refused_there():                    # DSP-6
     """What went wrong in the process is told, not that it has gone."""
     registry.backends.add(type("Passing", (sr.Reference,), {"name": "passing"}))
@@ -198,6 +202,7 @@ def test_a_backend_that_a_new_process_does_not_find_is_refused_there():         
         registry.backends.remove("passing")
 
 
+@pytest.mark.slow
 def test_what_is_interrupted_ends_its_processes():
     """Ctrl-C in the parent, wherever it strikes: nobody waits for the cases that are left."""
     def interrupted(*told):
