@@ -31,5 +31,14 @@ class MissingDependency(ImportError):
                          f"  to install it: pip install 'sparseref[{extra}]'")
 
 
+def install_hint(name: str, problem: Exception) -> str:
+    """The command that brings what an import of the plugin `name` lacks, where an extra of ours has its name; else ""."""
+    from importlib.metadata import metadata  # not at import time: it reads files
+
+    if not isinstance(problem, ImportError) or isinstance(problem, MissingDependency):     # the latter says it itself
+        return ""
+    return f"; pip install 'sparseref[{name}]'" if name in (metadata("sparseref").get_all("Provides-Extra") or []) else ""
+
+
 class FallbackWarning(UserWarning):
     """An operator ran on densified operands because the backend has no sparse implementation (DSP-3)."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from functools import cached_property
-from importlib.metadata import entry_points, metadata
+from importlib.metadata import entry_points
 from importlib.util import find_spec
 from typing import Any
 
@@ -13,6 +13,7 @@ import numpy as np
 
 from ..array import SparseArray
 from ..coding import decode
+from ..errors import install_hint
 from ..layouts import CSR
 
 GROUP = "sparseref.bench"
@@ -88,14 +89,8 @@ def gather() -> Gathered:
             module = point.load()
             found += module.CONTENDERS
         except Exception as problem:  # a package may fail in its own way, and the others go on
-            absent[point.name] = f"{type(problem).__name__}: {problem}{_hint(point.name, problem)}"
+            absent[point.name] = f"{type(problem).__name__}: {problem}{install_hint(point.name, problem)}"
             continue
         absent |= getattr(module, "ABSENT", {})
         peak = getattr(module, "fma_peak", peak)
     return Gathered(tuple(found), peak, absent)
-
-
-def _hint(name: str, problem: Exception) -> str:
-    """The command that brings a package that is missing, where an extra of ours has the name of the entry point."""
-    known = isinstance(problem, ImportError) and name in (metadata("sparseref").get_all("Provides-Extra") or [])
-    return f"; pip install 'sparseref[{name}]'" if known else ""

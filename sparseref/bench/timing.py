@@ -57,8 +57,8 @@ def in_turns(contenders: list[Contender], problem: Problem, rounds: int,
         try:
             calls[at] = contender.make(problem)
             y = np.asarray(calls[at]())
-        except Exception as problem_of_it:  # a peer may raise anything, and the others go on
-            wrong[at] = f"{type(problem_of_it).__name__}: {problem_of_it}".partition("\n")[0]
+        except Exception as accident:  # a peer may raise anything, and the others go on
+            wrong[at] = f"{type(accident).__name__}: {accident}".partition("\n")[0]
             continue
         y = y.T if contender.feature_major else y
         if y.shape != expected.value.shape:

@@ -129,7 +129,7 @@ def _takes(chain: Chain, cell: Cell) -> bool:
     """True also where what it declares cannot be read: that is an error, which is found when it is judged."""
     try:
         return chain.declines(cell) is None
-    except Exception:
+    except Exception:  # a backend may raise anything
         return True
 
 
@@ -137,7 +137,7 @@ def _wanted(case: Case, chain: Chain, known: dict[tuple[str, str, bool], Wanted]
     """What the clauses want of the one who computes; None where it does not say how, which is found when it is judged."""
     try:
         key = case.id, chain.accumulator(case.cell.dtype), chain.flushes(case.cell.dtype)
-    except Exception:
+    except Exception:  # a backend may raise anything
         return None
     if key not in known:
         known[key] = wanted_of(case, case.call(), *key[1:])

@@ -50,7 +50,7 @@ def _start(backend: str, profile: str) -> None:
         from .runner import all_cases
 
         _HERE = backend_at(backend), {case.id: case for case in all_cases(profile)}
-    except Exception as problem:
+    except Exception as problem:  # raised again by the first case, in the parent
         _HERE = problem
 
 

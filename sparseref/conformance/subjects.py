@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from importlib.metadata import metadata
-
 from ..backend import Backend
-from ..errors import MissingDependency, SpecError
+from ..errors import SpecError, install_hint
 from ..registry import backends, get_backend, load_object
 
 
@@ -33,15 +31,8 @@ def installed() -> tuple[dict[str, Backend], dict[str, str]]:
         try:
             found[name] = get_backend(name)
         except Exception as problem:  # a backend may raise anything, and the others go on
-            missing[name] = f"{type(problem).__name__}: {problem}{_hint(name, problem)}"
+            missing[name] = f"{type(problem).__name__}: {problem}{install_hint(name, problem)}"
         else:
             if not isinstance(found[name], Backend):
                 missing[name] = f"{type(found.pop(name)).__name__} is no sparseref.Backend"
     return found, missing
-
-
-def _hint(name: str, problem: Exception) -> str:
-    """The command that brings a missing package, where an extra of ours has the name of the backend."""
-    extras = metadata("sparseref").get_all("Provides-Extra") or []
-    known = isinstance(problem, ImportError) and not isinstance(problem, MissingDependency) and name in extras
-    return f"; pip install 'sparseref[{name}]'" if known else ""
