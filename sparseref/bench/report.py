@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from ..atomic import write_text
 from ..conformance.report.summary import count
-from ..errors import MissingDependency
+from ..drawing import draw
+from ..templates import environment
 from .run import Bench, Measured
 from .timing import Timed
 
@@ -93,14 +94,9 @@ def write_json(bench: Bench, path: Path) -> None:
 
 def write_html(bench: Bench, path: Path) -> None:
     """Tables, and two plots a shape and token count.  Errors: MissingDependency."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as missing:
-        raise MissingDependency("jinja2", "the page of a benchmark", "conformance") from missing
-    environment = Environment(loader=PackageLoader("sparseref.bench", "."), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    page = environment.get_template("page.html.j2").render(tables=tables(bench), about=[*about(bench), *bench.ours_wrong],
-                                                           plots=list(plots(bench)))
+    templates = environment("sparseref.bench", ".", "the page of a benchmark")
+    page = templates.get_template("page.html.j2").render(tables=tables(bench), about=[*about(bench), *bench.ours_wrong],
+                                                         plots=list(plots(bench)))
     write_text(path, page)
 
 
@@ -109,32 +105,24 @@ def plots(bench: Bench) -> Iterable[str]:
 
     Errors: MissingDependency without matplotlib.
     """
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise MissingDependency("matplotlib", "the plots of a benchmark", "conformance") from missing
-    import io
-
     for shape, tokens in dict.fromkeys((each.shape, each.tokens) for each in bench.measured):
         group = [each for each in bench.measured if (each.shape, each.tokens) == (shape, tokens)]
-        with matplotlib.rc_context({"svg.hashsalt": "sparseref", "axes.grid": True, "grid.alpha": 0.3, "font.size": 9}):
-            figure = Figure(figsize=(12, 4.5), layout="constrained")
-            by_density, by_energy = figure.subplots(1, 2)
-            for at, one in enumerate(group[0].timed):
-                points = sorted((each.density, each.speed(each.timed[at]), each.energy) for each in group)
-                points = [point for point in points if math.isfinite(point[1])]
-                if not points:
-                    continue
-                density, speed, energy = zip(*points, strict=True)
-                style = "--" if one.dense else ":" if one.feature_major else "-"
-                by_density.plot(density, speed, style, marker="o", label=label(one))
-                if not one.dense:
-                    by_energy.plot(speed, energy, style, marker="o", label=label(one))
-            by_density.set(xlabel="density", ylabel="times as fast as the dense product", yscale="log",
-                           title=f"{shape[0]} x {shape[1]}, {tokens} tokens")
-            by_energy.set(xlabel="times as fast as the dense product", ylabel="energy kept of random weights", xscale="log")
-            by_density.legend(fontsize=7, ncols=2)
-            out = io.StringIO()
-            figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-        yield out.getvalue()[out.getvalue().index("<svg"):]
+        yield draw(12, 4.5, _speed_and_energy, group, columns=2)
+
+
+def _speed_and_energy(axes: Any, group: list[Measured]) -> None:
+    by_density, by_energy = axes
+    for at, one in enumerate(group[0].timed):
+        points = sorted((each.density, each.speed(each.timed[at]), each.energy) for each in group)
+        points = [point for point in points if math.isfinite(point[1])]
+        if not points:
+            continue
+        density, speed, energy = zip(*points, strict=True)
+        style = "--" if one.dense else ":" if one.feature_major else "-"
+        by_density.plot(density, speed, style, marker="o", label=label(one))
+        if not one.dense:
+            by_energy.plot(speed, energy, style, marker="o", label=label(one))
+    by_density.set(xlabel="density", ylabel="times as fast as the dense product", yscale="log",
+                   title=f"{group[0].shape[0]} x {group[0].shape[1]}, {group[0].tokens} tokens")
+    by_energy.set(xlabel="times as fast as the dense product", ylabel="energy kept of random weights", xscale="log")
+    by_density.legend(fontsize=7, ncols=2)

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..atomic import write_text
-from ..errors import MissingDependency
-from .plots import COLOURS, figure_text
+from ..drawing import COLOURS, draw
+from ..templates import environment
 from .result import Card, Measurement
 from .rows import percent
 
@@ -58,15 +58,10 @@ def write_comparison_json(cards: Sequence[Card], path: Path) -> Path:
 
 def write_comparison_html(cards: Sequence[Card], path: Path) -> Path:
     """A page: energy over storage for each weight, and the tables.  Errors: MissingDependency without jinja2 or matplotlib."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as missing:
-        raise MissingDependency("jinja2", "cards side by side as a page", "conformance") from missing
-    environment = Environment(loader=PackageLoader("sparseref.card", "."), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    plot = figure_text(10, 4.5, _energy_over_bits, cards)
-    page = environment.get_template("compare.html.j2").render(names=list(map(_name, cards)), columns=COLUMNS,
-                                                              tables=tables(cards), plot=plot)
+    templates = environment("sparseref.card", ".", "cards side by side as a page")
+    plot = draw(10, 4.5, _energy_over_bits, cards)
+    page = templates.get_template("compare.html.j2").render(names=list(map(_name, cards)), columns=COLUMNS,
+                                                            tables=tables(cards), plot=plot)
     return write_text(path, page)
 
 

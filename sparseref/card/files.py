@@ -7,7 +7,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from ..atomic import write_text
-from ..errors import MissingDependency
+from ..templates import environment
 from .plots import all_plots
 from .result import Card
 from .rows import rows
@@ -20,11 +20,6 @@ def write_json(card: Card, path: Path) -> Path:
 
 def write_html(card: Card, path: Path) -> Path:
     """The card as a page with plots.  Errors: MissingDependency without jinja2 or matplotlib."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as missing:
-        raise MissingDependency("jinja2", "a card as a page", "conformance") from missing
-    environment = Environment(loader=PackageLoader("sparseref.card", "."), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    page = environment.get_template("page.html.j2").render(card=card, groups=rows(card), plots=all_plots(card))
+    templates = environment("sparseref.card", ".", "a card as a page")
+    page = templates.get_template("page.html.j2").render(card=card, groups=rows(card), plots=all_plots(card))
     return write_text(path, page)

@@ -2,42 +2,21 @@
 
 from __future__ import annotations
 
-import io
-from collections.abc import Callable
-from typing import Any, TypeVar
+from typing import Any
 
 import numpy as np
 
-from ..errors import MissingDependency
+from ..drawing import draw
 from .result import Card, Measurement
 
-T = TypeVar("T")
-COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#475569")
 OWN, GREY, INDEX, PADDING, DENSE = "#2563eb", "#94a3b8", "#d97706", "#fca5a5", "#1e293b"
-STYLE: dict[Any, Any] = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.axisbelow": True,
-                         "legend.frameon": False, "svg.hashsalt": "sparseref"}
 
 
 def all_plots(card: Card) -> dict[str, str]:
     """Card -> {what the plot shows: <svg ...>}.  Errors: MissingDependency without matplotlib."""
     many = max(len(card.measurements), 1)
-    return {"energy": figure_text(10, 0.7 + 0.3 * sum(2.2 + len(m.rivals) for m in card.measurements), _energy, card),
-            "storage": figure_text(10, 1.4 + 0.8 * many, _storage, card), "break_even": figure_text(7, 4, _break_even, card)}
-
-
-def figure_text(width: float, height: float, paint: Callable[[Any, T], None], what: T) -> str:
-    """A plot on one pair of axes, inches wide and high -> <svg ...>.  Errors: MissingDependency without matplotlib."""
-    try:
-        import matplotlib
-        from matplotlib.figure import Figure
-    except ImportError as missing:
-        raise MissingDependency("matplotlib", "a card with plots", "conformance") from missing
-    with matplotlib.rc_context(STYLE):
-        figure = Figure(figsize=(width, height), layout="constrained")
-        paint(figure.subplots(), what)
-        out = io.StringIO()
-        figure.savefig(out, format="svg", metadata={"Date": None, "Creator": None})
-    return out.getvalue()[out.getvalue().index("<svg"):]       # a page has no place for the XML prolog
+    return {"energy": draw(10, 0.7 + 0.3 * sum(2.2 + len(m.rivals) for m in card.measurements), _energy, card),
+            "storage": draw(10, 1.4 + 0.8 * many, _storage, card), "break_even": draw(7, 4, _break_even, card)}
 
 
 def _energy(axes: Any, card: Card) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from .. import spec
-from ..errors import MissingDependency
+from ..templates import environment
 
 SECTIONS = ("Foundations", "Layouts", "Sparsifiers", "Operators", "Running and checking")
 RESULTS = {"dense": "dense", "like_first": "as the first sparse operand", "transposed": "in the transposed layout",
@@ -23,20 +23,16 @@ ROUNDINGS = {"none": "none: every bit is decided", "sums": "BOUND-1", "gelu": "B
 
 def pages() -> dict[str, str]:
     """File name -> the page's text: one page a group, and the index.  Errors: MissingDependency without jinja2."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as missing:
-        raise MissingDependency("jinja2", "making the pages of the specification", "docs") from missing
-    environment = Environment(loader=PackageLoader("sparseref.conformance", "page_templates"), undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters.update(linked=_linked, dtype=_dtype, block=lambda text: text.strip("\n"))
-    template, groups = environment.get_template("group.md.j2"), spec.groups()
+    templates = environment("sparseref.conformance", "page_templates", "making the pages of the specification", "docs",
+                            html=False)
+    templates.filters.update(linked=_linked, dtype=_dtype, block=lambda text: text.strip("\n"))
+    template, groups = templates.get_template("group.md.j2"), spec.groups()
     made = {f"{name}.md": template.render(name=name, group=group, clauses=_clauses(name), written=_written(group),
                                           results=RESULTS, roundings=ROUNDINGS)
             for name, group in groups.items()}
     sections = {section: [(name, group, [clause.id for clause in _clauses(name)]) for name, group in groups.items()
                           if group["section"] == section] for section in SECTIONS}
-    made["index.md"] = environment.get_template("index.md.j2").render(sections=sections, count=len(spec.clauses()))
+    made["index.md"] = templates.get_template("index.md.j2").render(sections=sections, count=len(spec.clauses()))
     return made
 
 

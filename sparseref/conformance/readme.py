@@ -15,7 +15,8 @@ from typing import Any
 from urllib.parse import quote
 
 from ..atomic import write_text
-from ..errors import MissingDependency, SpecError
+from ..errors import SpecError
+from ..templates import environment
 from .inventory import inventory
 from .outcome import Verdict
 from .report.matrix import FORMAT
@@ -66,14 +67,10 @@ def _operations(cells: list[dict[str, Any]]) -> dict[str, dict[str, dict[str, An
 
 def block(sums: dict[str, Any]) -> str:
     """The part of the README between BEGIN and END.  Errors: MissingDependency without jinja2."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as missing:
-        raise MissingDependency("jinja2", "making the README's table of backends", "docs") from missing
-    environment = Environment(loader=PackageLoader("sparseref.conformance", "page_templates"), undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True, keep_trailing_newline=True)
-    environment.filters.update(ratio=ratio_text, badge=lambda text: quote(text.replace("-", "--").replace("_", "__")))
-    return environment.get_template("backends.md.j2").render(**sums, count=count)
+    templates = environment("sparseref.conformance", "page_templates", "making the README's table of backends", "docs",
+                            html=False)
+    templates.filters.update(ratio=ratio_text, badge=lambda text: quote(text.replace("-", "--").replace("_", "__")))
+    return templates.get_template("backends.md.j2").render(**sums, count=count)
 
 
 def replaced(text: str, sums: dict[str, Any]) -> str:

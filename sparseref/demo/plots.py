@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from .drawing import draw
+from ..drawing import draw
 from .measures import DENSE_BITS
 from .result import DemoResult
 

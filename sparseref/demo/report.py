@@ -9,9 +9,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
-
 from ..atomic import write_text
+from ..templates import environment
 from .measures import Measures
 from .plots import all_plots
 from .result import DemoResult
@@ -56,6 +55,5 @@ def _estimates(estimates: tuple[Estimate, Estimate, Estimate]) -> dict[str, Any]
 
 def to_html(result: DemoResult) -> str:
     """The page."""
-    environment = Environment(loader=PackageLoader("sparseref.demo", "."), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    return environment.get_template("page.html.j2").render(result=result, plots=all_plots(result))
+    templates = environment("sparseref.demo", ".", "the demo's page", "models")
+    return templates.get_template("page.html.j2").render(result=result, plots=all_plots(result))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from ...atomic import write_text
-from ...errors import MissingDependency
+from ...templates import environment
 from ..outcome import Outcome, RunResult, Verdict
 from .summary import SIGNS, Square, by_reason, conclusion, count, inventory, ratio_text, squares
 
@@ -51,18 +51,13 @@ class Section:
 
 def write_html(results: Sequence[RunResult], path: str | Path) -> None:
     """One page for one run or several; every text from a backend is escaped.  Errors: MissingDependency."""
-    try:
-        from jinja2 import Environment, PackageLoader, StrictUndefined
-    except ImportError as missing:
-        raise MissingDependency("jinja2", "the HTML report", "conformance") from missing
-    environment = Environment(loader=PackageLoader("sparseref.conformance.report"), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
-    environment.filters["ratio"] = ratio_text
-    environment.globals.update(signs=SIGNS, shown=SHOWN_FAILURES, anchor=anchor, conclusion=conclusion, count=count,
-                               inventory=inventory)
+    templates = environment("sparseref.conformance.report", "templates", "the HTML report")
+    templates.filters["ratio"] = ratio_text
+    templates.globals.update(signs=SIGNS, shown=SHOWN_FAILURES, anchor=anchor, conclusion=conclusion, count=count,
+                             inventory=inventory)
     sections = [_section(result, number) for number, result in enumerate(results)]
     dtypes = list(dict.fromkeys(outcome.cell.dtype for result in results for outcome in _cases(result)))
-    page = environment.get_template("matrix.html").render(sections=sections, operations=_operations(results), dtypes=dtypes)
+    page = templates.get_template("matrix.html").render(sections=sections, operations=_operations(results), dtypes=dtypes)
     write_text(path, page)
 
 

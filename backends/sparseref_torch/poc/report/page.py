@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict
 from typing import Any
 
-from jinja2 import Environment, PackageLoader, StrictUndefined
+from sparseref.templates import environment
 
 from .plots import all_plots
 from .terminal import cells
@@ -15,11 +15,10 @@ from .verdict import verdicts
 
 def to_html(study: Study) -> str:
     """The page."""
-    environment = Environment(loader=PackageLoader(__package__, "."), autoescape=True, undefined=StrictUndefined,
-                              trim_blocks=True, lstrip_blocks=True)
+    templates = environment(__package__ or "", ".", "the page of a proof of concept", "models")
     plots = {"curve": "", "trade": "", "latency": "", **all_plots(study)}
     headings = [study.metric, "of dense", "sparsity", "p50 ms", "p95 ms", "of dense", "MB", "of dense", "training s"]
-    return environment.get_template("page.html.j2").render(study=study, plots=plots, verdicts=verdicts(study), cells=cells,
+    return templates.get_template("page.html.j2").render(study=study, plots=plots, verdicts=verdicts(study), cells=cells,
                                                            headings=headings)
 
 

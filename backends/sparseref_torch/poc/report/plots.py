@@ -7,7 +7,7 @@ from collections.abc import Callable
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from sparseref.demo.drawing import draw
+from sparseref.drawing import draw
 
 from .variant import CALIBRATED, CONTROL, DENSE, ONE_SHOT, TRAINED, Study, Variant
 from .verdict import wanted

@@ -7,22 +7,29 @@ import re
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-import matplotlib
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+from .errors import MissingDependency
 
 R = TypeVar("R")
 """What is drawn."""
 
+COLOURS = ("#2563eb", "#d97706", "#059669", "#db2777", "#7c3aed", "#0891b2", "#65a30d", "#475569")
 STYLE: dict[Any, Any] = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False, "axes.grid": True,
                          "grid.alpha": 0.3, "axes.axisbelow": True, "legend.frameon": False, "svg.hashsalt": "sparseref"}
 
 
-def draw(width: float, height: float, paint: Callable[[Axes, R], None], result: R) -> str:
-    """A plot on one pair of axes, inches wide and high -> <svg ...> for a page."""
+def draw(width: float, height: float, paint: Callable[[Any, R], None], result: R, columns: int = 1) -> str:
+    """A plot on one pair of axes, or on several side by side, inches wide and high -> <svg ...> for a page.
+
+    Errors: MissingDependency without matplotlib.
+    """
+    try:
+        import matplotlib
+        from matplotlib.figure import Figure
+    except ImportError as missing:
+        raise MissingDependency("matplotlib", "a page with plots", "conformance") from missing
     with matplotlib.rc_context(STYLE):
         figure = Figure(figsize=(width, height), layout="constrained")
-        paint(figure.subplots(), result)
+        paint(figure.subplots(1, columns), result)
         text = io.StringIO()
         figure.savefig(text, format="svg", metadata={"Date": None})
     svg = text.getvalue()
