@@ -179,17 +179,16 @@ def test_cores_are_kept_to(monkeypatch):
     kept = []
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: {3, 1, 2}, raising=False)
     monkeypatch.setattr(os, "sched_setaffinity", lambda process, cores: kept.append(cores), raising=False)
-    machine.use_cores(2)
+    for threads in (2, 4):
+        machine.use_cores(threads)
 
-    with pytest.raises(ValueError, match="4 threads were asked for, and this process may use 3 cores"):
-        machine.use_cores(4)
-
-    assert kept == [[1, 2]]
+    assert kept == [[1, 2], [1, 2, 3]]
 
 
 def test_what_cannot_be_measured_is_refused_before_anything_is():
     """A format that does not exist, more threads than cores: exit code 2, and nothing is lost."""
     assert "REG-2" in run("bench", "--format", "nmg:2:8:8", "--format", "nmgg:2:8", code=2)
+    assert "4096 threads were asked for" in run("bench", "--threads", "4096", code=2)
 
 
 def test_an_empty_weight_and_dense_products_have_their_shares():

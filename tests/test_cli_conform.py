@@ -228,3 +228,14 @@ def test_requests_that_make_no_matrix_are_refused(two_backends, words, told, mon
     second = () if "--cmd" in words else ("--backend", "cli_plugins:Twin")
 
     assert told in " ".join(run("conform", *words, *second, code=2).replace("│", " ").split())
+
+
+def test_a_run_of_one_dtype(tmp_path):
+    """Only cases whose operands are in it; one that no value may have is refused (CORE-D1)."""
+    file = tmp_path / "report.json"
+    run("conform", "--backend", "reference", *ONE_CELL, "--dtype", "float64", "--json", str(file))
+    refused = run("conform", "--backend", "reference", "--dtype", "float8", code=2)
+    actual = {outcome["cell"]["dtype"] for outcome in json.loads(file.read_text())["outcomes"]}
+
+    assert {"float64"} == actual
+    assert "CORE-D1" in refused

@@ -47,15 +47,9 @@ def processor() -> str:
 
 
 def use_cores(count: int) -> None:
-    """Stay on so many cores from here on: libraries that are loaded later take as many as they see.
-
-    Errors: ValueError, where there are fewer.
-    """
+    """Stay on so many cores, or all that there are, from here on: libraries that are loaded later take as many as they see."""
     if hasattr(os, "sched_setaffinity"):
-        here = sorted(os.sched_getaffinity(0))
-        if count > len(here):
-            raise ValueError(f"{count} threads were asked for, and this process may use {len(here)} cores")
-        os.sched_setaffinity(0, here[:count])
+        os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[:count])
 
 
 def _by_product() -> float:

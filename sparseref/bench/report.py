@@ -82,14 +82,21 @@ def print_bench(bench: Bench, console: Console) -> None:
 
 def write_json(bench: Bench, path: Path) -> None:
     """Every sample; what could not be timed has none, and says why."""
-    data = {"format": FORMAT, **asdict(bench)}
+    data = {"format": FORMAT, **asdict(bench), "measured": list(map(data_of, bench.measured))}
     for each, measured in zip(data["measured"], bench.measured, strict=True):
         for one, timed in zip(each["timed"], measured.timed, strict=True):
-            one["error_over_bound"] = one["error_over_bound"] if math.isfinite(one["error_over_bound"]) else None
-            one["ratio"] = measured.speed(timed) if measured.baseline and timed.seconds else None
             one["share_of_peak"] = measured.operations(timed) / bench.machine.peak if timed.seconds else None
             one["share_of_memory"] = measured.bytes(timed) / bench.machine.read if timed.seconds else None
     write_text(path, json.dumps(data, indent=1, allow_nan=False) + "\n")
+
+
+def data_of(measured: Measured) -> dict[str, Any]:
+    """One problem as data, with ratios; what is not a number is None."""
+    data = asdict(measured)
+    for one, timed in zip(data["timed"], measured.timed, strict=True):
+        one["error_over_bound"] = one["error_over_bound"] if math.isfinite(one["error_over_bound"]) else None
+        one["ratio"] = measured.speed(timed) if measured.baseline and timed.seconds else None
+    return data
 
 
 def write_html(bench: Bench, path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
 from itertools import product
@@ -33,6 +34,11 @@ class Measured:
     energy: float
     bits: int
     timed: tuple[Timed, ...]
+
+    @property
+    def fastest_dense(self) -> Timed | None:
+        """Of all products that multiply zeros, too; None where none is right."""
+        return min((one for one in self.timed if one.dense and one.seconds), key=lambda one: one.median, default=None)
 
     @property
     def baseline(self) -> Timed | None:
@@ -78,12 +84,8 @@ def run_bench(shapes: Sequence[tuple[int, int]], formats: Sequence[str], tokens:
     """-> the figures.  peers: also other libraries' products, not only ours and the dense ones to compare with.
 
     The process stays on as many cores as there are threads.  Errors: those of the formats, before anything is measured;
-    ValueError for more threads than cores; MissingDependency.
+    MissingDependency.
     """
-    try:
-        from threadpoolctl import threadpool_limits  # scikit-learn's: reaches every BLAS and OpenMP of the process
-    except ImportError as missing:
-        raise MissingDependency("threadpoolctl", "the benchmark", "conformance") from missing
     for text, shape in product(formats, shapes):
         parse_format(text)[1].check(shape)
     use_cores(threads)
@@ -92,7 +94,7 @@ def run_bench(shapes: Sequence[tuple[int, int]], formats: Sequence[str], tokens:
     wanted.sort(key=lambda one: (not one.dense, one.ours))     # stable: dense ones, sparse ones, ours
     here = [one for one in wanted if not one.missing]
     measured, steps = list[Measured](), len(shapes) * len(formats) * len(tokens)
-    with threadpool_limits(threads):
+    with only_threads(threads):
         machine = measure(threads, found.fma_peak)
         for shape, text in product(shapes, formats):
             w = np.random.default_rng(0).standard_normal(shape).astype(np.float32)
@@ -100,17 +102,29 @@ def run_bench(shapes: Sequence[tuple[int, int]], formats: Sequence[str], tokens:
             for count in tokens:
                 def told(at: int, of: int, what: str = f"{shape[0]}x{shape[1]} {text} {count} tokens") -> None:
                     on_step(what, len(measured) * rounds + at, steps * rounds)
-                timed = in_turns(here, _problem(a, count, threads), rounds, told)
-                measured.append(Measured(shape, count, text, a.nnz / w.size, energy(w, a), a.bits, tuple(timed)))
+                measured.append(measure_one(here, w, a, text, count, threads, rounds, told))
     absent = found.absent if peers else {}
     return Bench(machine, rounds, tuple(measured), {one.name: one.missing for one in wanted if one.missing} | absent,
                  _versions(here))
 
 
-def _problem(a: SparseArray, tokens: int, threads: int) -> Problem:
+def only_threads(threads: int) -> AbstractContextManager[object]:
+    """Every BLAS and OpenMP of the process has so many threads.  Errors: MissingDependency."""
+    try:
+        from threadpoolctl import threadpool_limits  # scikit-learn's: reaches them all
+    except ImportError as missing:
+        raise MissingDependency("threadpoolctl", "measuring speed", "conformance") from missing
+    return threadpool_limits(threads)
+
+
+def measure_one(contenders: list[Contender], w: np.ndarray, a: SparseArray, text: str, tokens: int, threads: int, rounds: int,
+                on_round: Callable[[int, int], None]) -> Measured:
+    """w [O, K] and what is kept of it, a; random x [T, K] and bias [O] -> the contenders in turns."""
     rng = np.random.default_rng(1)
     x, bias = (rng.standard_normal(side).astype(np.float32) for side in ((tokens, a.shape[1]), a.shape[0]))
-    return Problem(a, x, bias, threads)
+    timed = in_turns(contenders, Problem(a, x, bias, threads), rounds, on_round)
+    rows, columns = a.shape
+    return Measured((rows, columns), tokens, text, a.nnz / w.size, energy(w, a), a.bits, tuple(timed))
 
 
 def _versions(contenders: Sequence[Contender]) -> dict[str, str]:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from ..atomic import write_text
+from ..bench.report import data_of
 from ..templates import environment
+from .machine_rows import machine_tables, sentences
 from .plots import all_plots
 from .result import Card
 from .rows import rows
@@ -15,11 +18,20 @@ from .rows import rows
 
 def write_json(card: Card, path: Path) -> Path:
     """Everything that the card says, as data."""
-    return write_text(path, json.dumps(asdict(card), indent=1, allow_nan=False) + "\n")
+    return write_text(path, json.dumps(data_of_card(card), indent=1, allow_nan=False) + "\n")
+
+
+def data_of_card(card: Card) -> dict[str, Any]:
+    """A card as data, with what is not a number as None."""
+    data = asdict(card)
+    if card.speed is not None:
+        data["speed"] |= {part: [data_of(one) for one in getattr(card.speed, part)] for part in ("measured", "family")}
+    return data
 
 
 def write_html(card: Card, path: Path) -> Path:
     """The card as a page with plots.  Errors: MissingDependency without jinja2 or matplotlib."""
     templates = environment("sparseref.card", ".", "a card as a page")
-    page = templates.get_template("page.html.j2").render(card=card, groups=rows(card), plots=all_plots(card))
+    page = templates.get_template("page.html.j2").render(
+        card=card, groups=rows(card), plots=all_plots(card), machine=machine_tables(card), sentences=sentences)
     return write_text(path, page)

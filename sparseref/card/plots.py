@@ -6,8 +6,9 @@ from typing import Any
 
 import numpy as np
 
-from ..drawing import draw
+from ..drawing import COLOURS, draw
 from .result import Card, Measurement
+from .speed import against_dense, backends_of
 
 OWN, GREY, INDEX, PADDING, DENSE = "#2563eb", "#94a3b8", "#d97706", "#fca5a5", "#1e293b"
 
@@ -15,7 +16,8 @@ OWN, GREY, INDEX, PADDING, DENSE = "#2563eb", "#94a3b8", "#d97706", "#fca5a5", "
 def all_plots(card: Card) -> dict[str, str]:
     """Card -> {what the plot shows: <svg ...>}.  Errors: MissingDependency without matplotlib."""
     many = max(len(card.measurements), 1)
-    return {"energy": draw(10, 0.7 + 0.3 * sum(2.2 + len(m.rivals) for m in card.measurements), _energy, card),
+    speed = draw(10, 3.8, _speed, card, columns=2) if card.speed and card.speed.measured else ""
+    return {"speed": speed, "energy": draw(10, 0.7 + 0.3 * sum(2.2 + len(m.rivals) for m in card.measurements), _energy, card),
             "storage": draw(10, 1.4 + 0.8 * many, _storage, card), "break_even": draw(7, 4, _break_even, card)}
 
 
@@ -77,6 +79,26 @@ def _break_even(axes: Any, card: Card) -> None:
     axes.plot(measurement.density, own, "D", color=OWN, markersize=8, label=None if measurement.curve else card.layout)
     axes.set(xlim=(0, 1.02), ylim=(0, 2.2 * dense), xlabel="density", ylabel="bits per entry", title=_title(measurement, ", "))
     axes.legend(loc="upper left")
+
+
+def _speed(axes: Any, card: Card) -> None:
+    """Over tokens and over density, times as fast as the fastest dense product; above the line it pays."""
+    speed = card.speed
+    assert speed is not None                                   # the caller has looked
+    by_tokens, by_density = axes
+    for at, backend in enumerate(backends_of(speed.measured)):
+        for number, shape in enumerate(dict.fromkeys(one.shape for one in speed.measured)):
+            points = [(float(one.tokens), against_dense(one, backend)) for one in speed.measured if one.shape == shape]
+            by_tokens.plot(*zip(*points, strict=True), ("-o", "--s", ":^", "-.D")[number % 4], color=COLOURS[at], markersize=4,
+                           label=f"{backend}, {shape[0]} x {shape[1]}")
+        if speed.family:
+            points = [(one.density, against_dense(one, backend)) for one in speed.family]
+            by_density.plot(*zip(*points, strict=True), "-o", color=COLOURS[at], markersize=4, label=backend)
+    for each, name in ((by_tokens, "tokens"), (by_density, "density")):
+        each.axhline(1, color=DENSE, linewidth=1)
+        each.set(xlabel=name, ylabel="times as fast as dense", yscale="log")
+        each.legend(fontsize=7)
+    by_tokens.set_xscale("log", base=2)
 
 
 def _size(measurement: Measurement) -> int:

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from ..bench.run import Measured
+
 
 @dataclass(frozen=True)
 class FieldUse:
@@ -61,8 +63,50 @@ class Measurement:
 
 
 @dataclass(frozen=True)
+class Conformance:
+    """What a backend reaches with a layout.  level: the highest, or none; passed, declined, bad: cases; worst_ratio: of error
+    and bound; reason: of the first case that was bad, else of the first that was declined, or why the backend is not there."""
+
+    backend: str
+    level: str
+    passed: int
+    declined: int
+    bad: int
+    worst_ratio: float
+    reason: str
+
+
+@dataclass(frozen=True)
+class Crossing:
+    """Where one of our backends is as fast as the fastest dense product on this machine.  over: tokens or density; at: where
+    the two are equal, each time that they are; says: that in words."""
+
+    backend: str
+    over: str
+    at: tuple[float, ...]
+    says: str
+
+
+@dataclass(frozen=True)
+class Speed:
+    """Linears in a format on this machine, in float32.  processor; threads; rounds: samples each; measured: at each shape and
+    token count; family: the same at the first shape and other densities, fewest entries first; missing: name -> why."""
+
+    processor: str
+    threads: int
+    rounds: int
+    measured: tuple[Measured, ...]
+    family: tuple[Measured, ...]
+    crossings: tuple[Crossing, ...]
+    missing: dict[str, str]
+
+
+@dataclass(frozen=True)
 class Card:
-    """A layout, what its class says of it, and how it measures up.  picture: a small instance, drawn as text."""
+    """A layout, what its class says of it, and how it measures up.  picture: a small instance, drawn as text.
+
+    conformance, speed: of the backends that are installed here; empty and None where they were not asked for.
+    """
 
     layout: str
     about: str
@@ -70,3 +114,5 @@ class Card:
     takes_any_pattern: bool
     picture: str
     measurements: tuple[Measurement, ...]
+    conformance: tuple[Conformance, ...] = ()
+    speed: Speed | None = None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from .machine_rows import machine_tables, sentences
 from .result import Card
 from .rows import rows
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def print_card(card: Card, console: Console) -> None:
-    """The card as a table with a column for each weight, and the break-even in words."""
+    """The card as a table with a column for each weight, the break-even in words, then conformance and speed."""
     from rich.table import Table
     from rich.text import Text
 
@@ -32,3 +33,10 @@ def print_card(card: Card, console: Console) -> None:
         console.print(Text(f"{measurement.source}, {' x '.join(map(str, measurement.shape))}:", style="bold"))
         for even in measurement.break_even:
             console.print(Text(f"  against {even.against}: {even.says}"))
+    for title, lines in machine_tables(card).items():
+        table = Table(*lines[0], title=title, title_justify="left", pad_edge=False)
+        for line in lines[1:]:
+            table.add_row(*map(Text, line))
+        console.print(table)
+    for sentence in sentences(card.speed) if card.speed else ():
+        console.print(Text(sentence), soft_wrap=True)

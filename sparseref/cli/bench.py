@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .common import WRONG, clean_exit, file_option, parse_shape, progress_bar, say_where
+from .common import WRONG, checked_threads, clean_exit, file_option, parse_shape, progress_bar, say_where
 
 SHAPES = ["768x768", "3072x768", "768x3072"]
 FORMATS = ["nmg:2:4:8", "nmg:2:8:8", "nmg:1:8:16", "nmg:2:20:4"]
@@ -52,11 +52,9 @@ def bench(
     console = Console()
     with clean_exit():
         shapes = [checked_shape(text) for text in shape]
-        try:
-            with progress_bar() as step:
-                found = run_bench(shapes, formats, tokens, threads, rounds, peers, step)
-        except ValueError as refused:
-            raise typer.BadParameter(str(refused), param_hint="--threads") from None
+        checked_threads(threads)
+        with progress_bar() as step:
+            found = run_bench(shapes, formats, tokens, threads, rounds, peers, step)
         print_bench(found, console)
         if json_file is not None:
             write_json(found, json_file)

@@ -44,6 +44,8 @@ def conform(
         "Only this operation (encode, select, linear ...), its gradient too; may be given several times."))] = None,
     layout: Annotated[list[str] | None, typer.Option(metavar="NAME", help=(
         "Only cells with an operand in this layout (nmg, csr ...); may be given several times."))] = None,
+    dtype: Annotated[list[str] | None, typer.Option(metavar="NAME", help=(
+        "Only operands of this dtype (float32 ...); may be given several times."))] = None,
     known_failures: Annotated[Path | None, typer.Option(metavar="FILE", exists=True, dir_okay=False, help=(
         "TOML list of cases that may fail, each with its reason; a listed case that passes fails the run."))] = None,
     every: Annotated[bool, typer.Option("--all", help=(
@@ -78,13 +80,13 @@ def conform(
     console = Console()
     with clean_exit():
         if mutants:
-            others = backend, cmd, level, operation, layout, known_failures, every, differential, junit, html
+            others = backend, cmd, level, operation, layout, dtype, known_failures, every, differential, junit, html
             if any(others) or (profile, jobs) != (Profile.QUICK, 1):
                 raise typer.BadParameter("the mutants are made from the kit's own backend, and reported on the terminal and as "
                                          "--json; leave out everything but --json", param_hint="--mutants")
             _run_mutants(json_file, console)
             return
-        request = Request(profile.value, [str(one) for one in level or LEVELS], operation, layout, jobs)
+        request = Request(profile.value, [str(one) for one in level or LEVELS], operation, layout, jobs, dtype)
         if every or differential:
             if junit or known_failures:
                 raise typer.BadParameter("--junit and --known-failures are for one backend alone", param_hint="--all")

@@ -14,6 +14,7 @@ from rich.console import Console
 from ..backend import ARRAY, CODING, Backend
 from ..conformance.outcome import RunResult
 from ..conformance.report import Matrix, print_matrix, write_html, write_matrix
+from ..dtypes import value_dtype
 from ..registry import backends, get_operator, layouts
 from .common import WRONG, progress_bar, say_where
 
@@ -23,13 +24,14 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Request:
-    """Which cases, and by how many processes.  Unknown names are refused (REG-2), and so is a choice that no case fits."""
+    """Which cases, and by how many processes.  Unknown names are refused (REG-2, CORE-D1), and a choice that no case fits."""
 
     profile: str
     levels: list[str]
     operations: list[str] | None
     layouts: list[str] | None
     jobs: int = 1
+    dtypes: list[str] | None = None
 
     def __post_init__(self) -> None:
         for name in self.operations or ():
@@ -38,6 +40,8 @@ class Request:
         for name in self.layouts or ():
             if name != ARRAY:
                 layouts.get(name)
+        for name in self.dtypes or ():
+            value_dtype(name)
 
     def run(self, backend: str | Backend, known_failures: Path | None = None) -> RunResult:
         """One backend behind a progress bar."""
@@ -46,9 +50,10 @@ class Request:
         name = backend if isinstance(backend, str) else backend.name
         with progress_bar() as step:
             result = run_conformance(backend, self.profile, self.levels, self.operations, self.layouts, known_failures,
-                                     lambda outcome, done, total: step(f"{name}: {outcome.case}", done, total), self.jobs)
+                                     lambda outcome, done, total: step(f"{name}: {outcome.case}", done, total), self.jobs,
+                                     self.dtypes)
         if not result.outcomes:
-            raise typer.BadParameter("no case fits all of --level, --operation and --layout; widen one of them")
+            raise typer.BadParameter("no case fits all of --level, --operation, --layout and --dtype; widen one of them")
         return result
 
 
@@ -68,10 +73,12 @@ def run_matrix(request: Request, every: bool, backend: str | None, command: str 
         results = [request.run(subject) for subject in subjects] if every else []
         with progress_bar() as step:
             together = run_differential(list(subjects.values()), request.profile, request.levels, request.operations,
-                                        request.layouts, lambda outcome, done, total: step(outcome.case, done, total))
+                                        request.layouts, lambda outcome, done, total: step(outcome.case, done, total),
+                                        request.dtypes)
     matrix = Matrix(results, together if together.outcomes else None, missing)
     if not matrix.every:
-        raise typer.BadParameter("no array goes from one backend to another in what --level, --operation and --layout leave")
+        raise typer.BadParameter("no array goes from one backend to another in what --level, --operation, --layout and --dtype "
+                                 "leave")
     print_matrix(matrix, console)
     if not together.outcomes:
         console.print("no array goes from one backend to another in these cases, so nothing was done with each other's")

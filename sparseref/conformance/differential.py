@@ -72,15 +72,15 @@ class Chain(Backend):
 
 def run_differential(backends: Sequence[Backend], profile: str = "quick", levels: Iterable[str] = LEVELS,
                      operations: Iterable[str] | None = None, layouts: Iterable[str] | None = None,
-                     on_outcome: OnOutcome | None = None) -> RunResult:
+                     on_outcome: OnOutcome | None = None, dtypes: Iterable[str] | None = None) -> RunResult:
     """Every backend's encodings given to every other one, and what that makes of them to every third.
 
     quick: one case of each operation and layouts in float32, decode and validate in every dtype; full: in every dtype.
-    levels, operations, layouts as for `run_conformance`.  Errors: KIT-1, DSP-6.
+    levels, operations, layouts, dtypes as for `run_conformance`.  Errors: KIT-1, DSP-6.
     """
     started, outcomes = time.perf_counter(), list[Outcome]()
     check_names([backend.name for backend in backends])
-    cases = differential_cases(profile, filtered(all_cases(profile), levels, operations, layouts))
+    cases = differential_cases(profile, filtered(all_cases(profile), levels, operations, layouts, dtypes))
     planned = [(case, chain) for case in cases for chain in _chains(case, backends)]
     wanted: dict[tuple[str, str, bool], Wanted] = {}           # the same for all who compute alike
     for done, (case, chain) in enumerate(planned, 1):

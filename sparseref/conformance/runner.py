@@ -83,17 +83,19 @@ def _vector_case(vector: Vector) -> Case:
 
 
 def filtered(cases: Iterable[Case], levels: Iterable[str] = LEVELS, operations: Iterable[str] | None = None,
-             layouts: Iterable[str] | None = None) -> list[Case]:
-    """The cases of these levels, operations ("linear" means "linear.gradient" too) and layouts (any operand's)."""
-    levels, operations, layouts = set(levels), set(operations or ()), set(layouts or ())
+             layouts: Iterable[str] | None = None, dtypes: Iterable[str] | None = None) -> list[Case]:
+    """The cases of these levels, operations ("linear" means "linear.gradient" too), layouts (any operand's) and dtypes."""
+    levels, operations, layouts, dtypes = set(levels), set(operations or ()), set(layouts or ()), set(dtypes or ())
     return [case for case in cases if case.level in levels
             and (not operations or operations & {case.cell.operation, case.cell.operation.partition(".")[0]})
-            and (not layouts or layouts & set(case.cell.layouts))]
+            and (not layouts or layouts & set(case.cell.layouts))
+            and (not dtypes or case.cell.dtype in dtypes)]
 
 
 def run_conformance(backend: str | Backend, profile: str = "quick", levels: Iterable[str] = LEVELS,
                     operations: Iterable[str] | None = None, layouts: Iterable[str] | None = None,
-                    known_failures: Path | None = None, on_outcome: OnOutcome | None = None, jobs: int = 1) -> RunResult:
+                    known_failures: Path | None = None, on_outcome: OnOutcome | None = None, jobs: int = 1,
+                    dtypes: Iterable[str] | None = None) -> RunResult:
     """Run a backend through the cases of a profile; `on_outcome(outcome, done, total)` hears of each.
 
     jobs: how many processes judge; each makes a backend of its own, so that an object, which has no name to find it by in a new
@@ -102,7 +104,7 @@ def run_conformance(backend: str | Backend, profile: str = "quick", levels: Iter
     """
     chosen = backend_at(backend) if isinstance(backend, str) else get_backend(backend)
     every = all_cases(profile)
-    cases = filtered(every, levels, operations, layouts)
+    cases = filtered(every, levels, operations, layouts, dtypes)
     known = read_known(known_failures) if known_failures else ()
     started, outcomes = time.perf_counter(), list[Outcome]()
     if jobs > 1 and isinstance(backend, str):
