@@ -13,7 +13,7 @@ from sparseref import registry, spec
 from sparseref.card import Weight
 from sparseref.conformance import runner as kit
 
-COMMANDS = ("demo", "show", "card", "validate", "conform", "vectors", "sparsify", "poc")
+COMMANDS = ("demo", "show", "card", "validate", "conform", "vectors", "sparsify", "poc", "predict", "bench")
 
 
 @pytest.fixture

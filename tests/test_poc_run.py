@@ -76,7 +76,7 @@ def test_a_task_prunes_in_its_own_way(task, tmp_path, quick):
 
     def prepare(model, form, seed, progress, quick):
         told.append((form, seed, quick))
-        return prune(model, task, form)
+        return prune(model, task.prune, form)
 
     run(replace(task, prepare=prepare), tmp_path, quick=quick, steps=2)
 
@@ -133,7 +133,7 @@ def test_training_that_cannot_go_on_is_refused(task, changed, clause):  # POC-2,
 
 def test_a_wrong_output_is_not_timed(task):  # POC-4
     """A model that computes something else than its weights say."""
-    model = prune(load_model(), task, "csr:0.9")
+    model = prune(load_model(), task.prune, "csr:0.9")
     model.register_forward_hook(lambda module, args, output: output * (1 + 1e-4) if isinstance(
         module[0].weight, SparseTensor) else output)
     with pytest.raises(SpecError) as refused:
@@ -144,7 +144,7 @@ def test_a_wrong_output_is_not_timed(task):  # POC-4
 
 def test_the_bits_of_a_model_are_those_of_what_it_stores(task):
     """Sparse weights with their indices, the rest as it is."""
-    model = prune(load_model(), task, "csr:0.9")
+    model = prune(load_model(), task.prune, "csr:0.9")
     expected = model[0].weight.bits + model[2].weight.bits + 32 * (64 + 32)
     actual = bits_of(model)
 

@@ -7,6 +7,7 @@ from .bench import bench
 from .card import card
 from .conform import conform
 from .poc import poc
+from .predict import predict
 from .show import show
 from .sparsify import sparsify
 from .validate import validate
@@ -20,11 +21,12 @@ app = typer.Typer(no_args_is_help=True, add_completion=False, pretty_exceptions_
 
     You have a format: `sparseref validate my_module:MyLayout`. You have a backend: `sparseref conform --backend NAME`.
 
-    You have a trained model: `sparseref sparsify MODEL nmg-75 -o FILE` makes it sparse, `sparseref poc TASK` finds out
-    whether that pays. `sparseref bench --peers` times linears on this machine beside everybody else's.
+    You have a model: `sparseref predict MODEL` says how fast it would be on this machine, `sparseref sparsify MODEL nmg-75
+    -o FILE` makes it sparse, `sparseref poc TASK` trains it and finds out whether that pays. `sparseref bench --peers` times
+    linears on this machine beside everybody else's.
 
     Exit codes: 0 good, 1 nonconforming or failed, 2 bad input, 130 interrupted.""")
-for _command in (demo, show, card, validate, conform, vectors, sparsify, poc, bench):
+for _command in (demo, show, card, validate, conform, vectors, sparsify, poc, predict, bench):
     app.command()(_command)
 
 __all__ = ["app"]

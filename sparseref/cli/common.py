@@ -90,10 +90,14 @@ def parse_dtype(text: str) -> np.dtype[Any]:
 
 def checked_threads(threads: int) -> None:
     """Refuse more threads than this process may use cores: what is timed would wait for itself."""
-    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-    if threads > cores:
-        raise typer.BadParameter(f"{threads} threads were asked for, and this process may use {cores} cores",
+    if threads > cores():
+        raise typer.BadParameter(f"{threads} threads were asked for, and this process may use {cores()} cores",
                                  param_hint="--threads")
+
+
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def say_where(path: Path, console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,20 +12,20 @@ from torch import nn
 from ..builder import SparsityBuilder
 from ..recipe import Recipe
 from ..recipe.recipe import ONE_SHOT
-from .task import Task
 
 LEAST = 1024
 """Weights of fewer entries stay dense where the task names none: they are the stem, the head and the small projections."""
 
 
-def prune(model: nn.Module, task: Task, form: str) -> nn.Module:
-    """model -> the same object, sparse in one shot; nothing is trained.  form: a format, or a recipe's name or file.
+def prune(model: nn.Module, patterns: Sequence[str] | None, form: str) -> nn.Module:
+    """model -> the same object, sparse in one shot; nothing is trained.  form: a format, or a recipe's name or file;
+    patterns: of the names of the weights that a format is for, None for all that are worth it.
 
     Errors: BUILD-1 where a name pattern fits nothing, RECIPE-1 to RECIPE-6, those of the format.
     """
     recipe = recipe_of(form)
     if recipe is None:
-        names = _worth_it(model) if task.prune is None else list(task.prune)
+        names = _worth_it(model) if patterns is None else list(patterns)
         return SparsityBuilder(seed=0).set_weight(names, format=form).sparsify_model_inplace(model)
     return replace(recipe, schedule=ONE_SHOT).builder(model).sparsify_model_inplace(model)
 

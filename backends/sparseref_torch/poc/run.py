@@ -101,7 +101,7 @@ class Run:
         return {"score": float(value), "error": error, "bits": bits_of(model), "sparsity": sparsity, "also": also}
 
     def _one_shot(self, form: str, then: Callable[[nn.Module], None] = lambda model: None) -> dict[str, Any]:
-        model = prune(deepcopy(self.teacher), self.task, form)
+        model = prune(deepcopy(self.teacher), self.task.prune, form)
         then(model)
         return self._scored(model)
 
@@ -142,7 +142,7 @@ class Run:
     def _prepared(self, model: nn.Module, form: str, seed: int, stage: str) -> nn.Module:
         """The dense model -> sparse, in the task's own way if it has one."""
         if self.task.prepare is None or recipe_of(form) is not None:
-            return prune(model, self.task, form)
+            return prune(model, self.task.prune, form)
         told = taken(self.task.prepare, {"quick": self.quick})
         return self.task.prepare(model, form=form, seed=seed, **told,
                                  progress=lambda done, total: self.progress(f"{stage}, pruning", done, total))
@@ -154,7 +154,7 @@ class Run:
                        curve=tuple((step, score) for step, score in first.get("curve", ())), also=first["also"])
 
     def _pruned_entries(self) -> dict[str, Any]:
-        model = prune(deepcopy(self.teacher), self.task, self.formats[0])
+        model = prune(deepcopy(self.teacher), self.task.prune, self.formats[0])
         return {"entries": sum(weight.numel() for weight in model.parameters() if isinstance(weight, SparseTensor))}
 
     def _with_latency(self, study: Study) -> Study:

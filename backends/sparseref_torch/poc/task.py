@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import importlib
-import importlib.util
 import inspect
 import pkgutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from torch import Tensor, nn
@@ -17,8 +15,7 @@ from torch.nn import functional
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import LRScheduler
 
-from sparseref import SpecError
-
+from ..importing import check_defined, module_at
 from . import tasks
 
 FORMATS = ("nmg:2:8:8", "nmg:1:8:8")
@@ -80,12 +77,8 @@ def taken(function: Callable[..., Any], told: dict[str, Any]) -> dict[str, Any]:
 def load_task(named: str) -> Task:
     """A built-in task's name such as "minilm-bbc", or the path of a Python file -> the Task.  Errors: POC-1."""
     known = built_in()
-    module = importlib.import_module(known[named]) if named in known else _from_file(named, known)
-    missing = [name for name in NEEDED if not callable(getattr(module, name, None))]
-    if missing:                                                                            # POC-1
-        raise SpecError("POC-1", f"{named} does not define {', '.join(missing)}.", wanted="the functions " + ", ".join(NEEDED),
-                        given=", ".join(name for name in vars(module) if not name.startswith("_")) or "nothing",
-                        fix="`sparseref poc --help` shows a whole file of 20 lines")
+    module = importlib.import_module(known[named]) if named in known else module_at(named, "POC-1", "task", known)
+    check_defined(module, NEEDED, "POC-1", named, "`sparseref poc --help` shows a whole file of 20 lines")
     prune = getattr(module, "PRUNE", None)
     return Task(named if named in known else Path(named).stem, module.load_model, module.train_batches, module.evaluate,
                 getattr(module, "loss", imitate), (prune,) if isinstance(prune, str) else prune and tuple(prune),
@@ -115,15 +108,3 @@ def imitate(model: nn.Module, teacher: nn.Module, batch: Batch) -> Tensor:
 def first_tensor(output: Any) -> Tensor:
     """A tensor, a tuple or a Hugging Face output -> its first tensor."""
     return output if isinstance(output, Tensor) else output[0]
-
-
-def _from_file(path: str, known: dict[str, str]) -> ModuleType:
-    if not Path(path).is_file():                                                           # POC-1
-        raise SpecError("POC-1", f"there is no task {path!r}.", wanted=f"{', '.join(known)}, or the path of a Python file",
-                        given=path)
-    spec = importlib.util.spec_from_file_location(Path(path).stem, path)
-    if spec is None or spec.loader is None:                                                # POC-1
-        raise SpecError("POC-1", f"{path} is no Python file.", wanted="a file that ends in .py", given=path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

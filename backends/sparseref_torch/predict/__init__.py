@@ -1,0 +1,1 @@
+"""What sparsity would gain in latency on this machine, before anything is trained."""
