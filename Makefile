@@ -33,15 +33,17 @@ demo: install ## sparsify a real sentence encoder and see what it costs, in unde
 	$(BIN)/sparseref demo
 
 ASV := cd asv_benchmarks && ../$(BIN)/asv
+ON := $(if $(MACHINE),--machine $(MACHINE))
 MEASURE := run --environment existing:../$(BIN)/python --set-commit-hash $$(git rev-parse HEAD) --show-stderr
 
-bench: install ## time every backend once, all but the C library's own sizes, for the commit that is checked out
-	$(ASV) machine --yes
-	$(ASV) $(MEASURE) --quick --bench '^(coding|importing|layers|operators)'
+# make MACHINE=xeon-avx512-2 bench: under the name of a machine whose figures are kept here
+bench: install ## time every backend once, in under 10 minutes, for the commit that is checked out
+	$(ASV) machine --yes $(ON)
+	$(ASV) $(MEASURE) $(ON) --quick --bench '^(coding|importing|layers.Layer.track|operators.*[.](time|peakmem))'
 
 bench-full: install ## all benchmarks, with as many samples as asv wants: an hour or two
-	$(ASV) machine --yes
-	$(ASV) $(MEASURE)
+	$(ASV) machine --yes $(ON)
+	$(ASV) $(MEASURE) $(ON)
 
 clean: ## remove .venv and what the tools left
 	rm -rf .venv dist build reports .coverage .hypothesis .pytest_cache .mypy_cache .ruff_cache

@@ -12,17 +12,19 @@ WINDOW = {"kernel": (3, 3), "stride": 1, "padding": 1, "dilation": 1}
 class Products:
     """A weight [768, 768]; of conv2d [64, 64 * 9], and one image of side sqrt(tokens), rounded up."""
 
-    version = "1"
-    params = (BACKENDS, ["linear", "matmul", "conv2d"], FORMATS, [1, 128])
+    version = "2"
+    params = (BACKENDS, ["linear", "matmul", "conv2d"], FORMATS, [128])
     param_names = ("backend", "operator", "format", "tokens")
     timeout = 120
     dtype = "float32"
 
     def setup_cache(self):
-        return {"square": made_sparse(FORMATS, 768, 768, dtype=self.dtype),
-                "kernels": made_sparse(FORMATS, 64, 576, dtype=self.dtype)}
+        """asv makes one cache for a class and those that inherit from it: both dtypes are in it."""
+        return {dtype: {"square": made_sparse(FORMATS, 768, 768, dtype=dtype),
+                        "kernels": made_sparse(FORMATS, 64, 576, dtype=dtype)} for dtype in ("float32", "bfloat16")}
 
     def setup(self, arrays, backend, operator, text, tokens):
+        arrays = arrays[self.dtype]
         side = int(np.ceil(np.sqrt(tokens)))
         x, bias = drawn(tokens, 768, dtype=self.dtype, seed=1), drawn(768, dtype=self.dtype, seed=2)
         image = drawn(1, 64, side, side, dtype=self.dtype, seed=1)

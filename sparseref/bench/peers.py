@@ -1,13 +1,15 @@
-"""Contenders that need none of our backends: NumPy, SciPy, onnxruntime, OpenVINO; and who cannot be in this process."""
+"""Contenders that need none of our backends: NumPy, SciPy, onnxruntime, OpenVINO, DeepSparse; and who is absent."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .contender import Contender, Problem
+from .remote import contender, environment
 
 
 def numpy_dense(problem: Problem) -> Callable[[], Any]:
@@ -63,10 +65,11 @@ CONTENDERS = (
     Contender("scipy csr", scipy_csr),
     Contender("scipy csr", scipy_csr_turned, feature_major=True),
     Contender("onnxruntime dense", onnxruntime_dense, ("onnxruntime", "onnx"), "pip install onnxruntime onnx", dense=True),
-    Contender("OpenVINO dense", openvino_dense, ("openvino",), "pip install openvino", dense=True))
+    Contender("OpenVINO dense", openvino_dense, ("openvino",), "pip install openvino", dense=True),
+    contender("DeepSparse", Path(__file__).with_name("deepsparse_worker.py"), lambda: environment("deepsparse"),
+              "deepsparse==1.8.0 'numpy<2'"))
 
 ABSENT = {
-    "DeepSparse": "it cannot share this process: deepsparse 1.8.0 wants numpy 1.26 in an environment of its own",
     "libxsmm": "a C library that no package on PyPI brings to Python",
-    "sten": "it cannot share this process: its package wants numpy 1.26 in an environment of its own"}
+    "sten": "its n:m:g kernel is in its repository alone; sten 0.0.4, the newest on PyPI, has none"}
 """Peers that people ask for, and why they are not timed."""

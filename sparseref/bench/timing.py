@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import dataclass
 from time import perf_counter, sleep
 from typing import Any
@@ -13,6 +14,7 @@ import numpy as np
 from ..bounds import error_ratio, expected_forward
 from ..registry import get_operator
 from .contender import Contender, Problem
+from .remote import Remote
 
 SAMPLE = 0.02
 """Seconds that one sample takes at least: so many calls in a row."""
@@ -50,13 +52,31 @@ class Timed:
 def in_turns(contenders: list[Contender], problem: Problem, rounds: int,
              on_round: Callable[[int, int], None] = lambda done, total: None) -> list[Timed]:
     """-> what each took, those that are wrong without samples."""
+    with ExitStack() as workers:                               # they end with the problem, whatever happens
+        calls, ratios, wrong = _checked(contenders, problem, workers)
+        repeats = {at: max(1, round(SAMPLE / _seconds(call, WAKE))) for at, call in calls.items()}
+        samples: dict[int, list[float]] = {at: [] for at in calls}
+        for done in range(1, rounds + 1):
+            for at, call in calls.items():
+                sleep(REST)
+                _seconds(call, 1)
+                samples[at].append(_seconds(call, repeats[at]))
+            on_round(done, rounds)
+    return [Timed(contender.name, contender.feature_major, contender.dense, contender.ours, tuple(samples.get(at, ())),
+                  ratios.get(at, np.inf), wrong.get(at, "")) for at, contender in enumerate(contenders)]
+
+
+def _checked(contenders: list[Contender], problem: Problem, workers: ExitStack,
+             ) -> tuple[dict[int, Callable[[], Any]], dict[int, float], dict[int, str]]:
+    """-> by a contender's number: the calls that are right, error / bound, and why it is wrong."""
     expected, _ = expected_forward(get_operator("linear"), (problem.x, problem.a, problem.bias), {}, "float32", flushes=True)
-    calls: dict[int, Callable[[], Any]] = {}
-    ratios, wrong = dict[int, float](), dict[int, str]()
+    calls, ratios, wrong = dict[int, Callable[[], Any]](), dict[int, float](), dict[int, str]()
     for at, contender in enumerate(contenders):
         try:
-            calls[at] = contender.make(problem)
-            y = np.asarray(calls[at]())
+            call = contender.make(problem)
+            if isinstance(call, Remote):
+                workers.callback(call.close)
+            y = np.asarray(call())
         except Exception as accident:  # a peer may raise anything, and the others go on
             wrong[at] = f"{type(accident).__name__}: {accident}".partition("\n")[0]
             continue
@@ -65,23 +85,17 @@ def in_turns(contenders: list[Contender], problem: Problem, rounds: int,
             wrong[at] = f"its output is {y.shape}, wanted {expected.value.shape}"
             continue
         ratios[at] = float(error_ratio(y, expected).max(initial=0.0))
-        if not ratios[at] <= 1:
+        if ratios[at] <= 1:
+            calls[at] = call
+        else:
             wrong[at] = f"its output is wrong: error / bound {ratios[at]:.3g}, at most 1 is right"
-    right = [at for at in calls if at not in wrong]
-    repeats = {at: max(1, round(SAMPLE / _seconds(calls[at], WAKE))) for at in right}
-    samples: dict[int, list[float]] = {at: [] for at in right}
-    for done in range(1, rounds + 1):
-        for at in right:
-            sleep(REST)
-            calls[at]()
-            samples[at].append(_seconds(calls[at], repeats[at]))
-        on_round(done, rounds)
-    return [Timed(contender.name, contender.feature_major, contender.dense, contender.ours, tuple(samples.get(at, ())),
-                  ratios.get(at, np.inf), wrong.get(at, "")) for at, contender in enumerate(contenders)]
+    return calls, ratios, wrong
 
 
 def _seconds(call: Callable[[], Any], times: int) -> float:
-    """Of one call, of so many in a row."""
+    """Of one call, of so many in a row; a worker takes its own time, in which nothing is sent."""
+    if isinstance(call, Remote):
+        return call.timed(times)
     start = perf_counter()
     for _ in range(times):
         call()
