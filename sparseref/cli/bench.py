@@ -17,8 +17,8 @@ TOKENS = [1, 128, 1024]
 
 def bench(
     peers: Annotated[bool, typer.Option("--peers", help=(
-        "Also scipy's and torch's csr, JAX's BCSR, onnxruntime, OpenVINO, DeepSparse ...; those that are missing are named, each with "
-        "what brings it, or why nothing does."))] = False,
+        "Also scipy's and torch's csr, JAX's BCSR, onnxruntime, OpenVINO, DeepSparse ...; those that are missing are named, "
+        "each with what brings it, or why nothing does."))] = False,
     shape: Annotated[list[str], typer.Option(metavar="RxC", help=(
         "Rows x columns of the weight; may be given several times."))] = SHAPES,
     formats: Annotated[list[str], typer.Option("--format", metavar="FORMAT", help=(
