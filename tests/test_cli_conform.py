@@ -197,6 +197,7 @@ def test_all_is_one_table_of_backends_and_each_others_arrays(two_backends, tmp_p
     assert (data["conforms"], cell["layouts"], cell["level"], cell["counts"].keys()) == (True, ["csr"], "L1", {"pass"})
     assert [cell["backend"] for cell in data["cells"][:2]] == ["reference", "twin"]
     assert "<td>twin</td>" in files[1].read_text()
+    assert "gpu is not here: no CUDA" in files[1].read_text()
 
 
 def test_all_fails_where_one_backend_does(two_backends):

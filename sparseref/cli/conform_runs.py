@@ -86,7 +86,7 @@ def run_matrix(request: Request, every: bool, backend: str | None, command: str 
         write_matrix(matrix, json_file)
         say_where(json_file, console)
     if html is not None:
-        write_html(matrix.every, html)
+        write_html(matrix.every, html, missing)
         say_where(html, console)
     return matrix.conforms
 

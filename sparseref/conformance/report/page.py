@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,15 +49,19 @@ class Section:
     known: dict[str, Square]
 
 
-def write_html(results: Sequence[RunResult], path: str | Path) -> None:
-    """One page for one run or several; every text from a backend is escaped.  Errors: MissingDependency."""
+def write_html(results: Sequence[RunResult], path: str | Path, missing: Mapping[str, str] | None = None) -> None:
+    """One page for one run or several; every text from a backend is escaped.  missing: {name: why} of those that did not run.
+
+    Errors: MissingDependency without jinja2.
+    """
     templates = environment("sparseref.conformance.report", "templates", "the HTML report")
     templates.filters["ratio"] = ratio_text
     templates.globals.update(signs=SIGNS, shown=SHOWN_FAILURES, anchor=anchor, conclusion=conclusion, count=count,
                              inventory=inventory)
     sections = [_section(result, number) for number, result in enumerate(results)]
     dtypes = list(dict.fromkeys(outcome.cell.dtype for result in results for outcome in _cases(result)))
-    page = templates.get_template("matrix.html").render(sections=sections, operations=_operations(results), dtypes=dtypes)
+    page = templates.get_template("matrix.html").render(sections=sections, operations=_operations(results), dtypes=dtypes,
+                                                         missing=missing or {})
     write_text(path, page)
 
 
