@@ -90,6 +90,18 @@ def test_a_worker_that_fails_is_named_and_the_others_go_on(problem, tmp_path, bo
     assert (found[0].seconds, len(found[1].seconds)) == ((), 3)
 
 
+def test_a_worker_that_dies_while_it_is_timed_is_named_and_the_others_go_on(problem, tmp_path):
+    """All its samples are dropped; those of the others stay."""
+    body = ("import os\nleft = [3]\nright = Engine.run\ndef run(self, inputs):\n    left[0] -= 1\n"
+            "    return right(self, inputs) if left[0] >= 0 else os._exit(4)\nEngine.run = run")
+    command = started(tmp_path, body)
+    here = Contender("here", lambda p: lambda: p.x @ p.dense.T + p.bias)
+    found = in_turns([Contender("there", lambda p: remote.Remote(command, p)), here], problem, 3)
+
+    assert found[0].wrong == "RuntimeError: its process ended with 4: a banner on stdout"
+    assert (found[0].seconds, len(found[1].seconds)) == ((), 3)
+
+
 def test_a_worker_that_dies_later_says_so(problem, tmp_path):
     peer = remote.Remote(started(tmp_path), problem)
     peer._process.kill()

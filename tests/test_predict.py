@@ -18,6 +18,8 @@ from sparseref_torch.predict.measuring import Group, Samples, measure
 from sparseref_torch.predict.predicting import at_least, predict, verdict
 from sparseref_torch.predict.report import print_prediction, sentences, write_html, write_json
 from sparseref_torch.predict.subject import built_in, load_subject
+from torch import nn
+from transformers.pytorch_utils import Conv1D
 
 from sparseref import SpecError
 from sparseref.bench.machine import Machine
@@ -54,12 +56,13 @@ def samples():
 
     nm:2:8 halves the first group and quarters the second: (2 + 6 / 2 + 2 / 4) / 10 = 0.55 of the time.
     """
-    first = Group(("a", "b"), "Linear", (8, 16), torch.zeros(4, 16), 4, {"nm:2:8": 32 * 40}, {"nm:2:8": 32})
-    second = Group(("c",), "Conv2d", (4, 4, 3, 3), torch.zeros(1, 4, 5, 5), 9, {"nm:2:8": 36 * 40}, {"nm:2:8": 36})
+    once = (((torch.zeros(4, 16),), {}),)
+    first = Group(("a", "b"), "Linear", (8, 16), once, 4, {"nm:2:8": 32 * 40}, {"nm:2:8": 32})
+    second = Group(("c",), "Conv2d", (4, 4, 3, 3), once, 9, {"nm:2:8": 36 * 40}, {"nm:2:8": 36})
     busy = (1.0, 3.0, 1.5, 1.0)
     first.inside, first.alone = [6 * b for b in busy], {"dense": [4 * b for b in busy], "nm:2:8": [2 * b for b in busy]}
     second.inside, second.alone = [2 * b for b in busy], {"dense": [8 * b for b in busy], "nm:2:8": [2 * b for b in busy]}
-    return Samples([first, second], [10 * b for b in busy], [2 * b for b in busy], {"nm:2:8": [5 * b for b in busy]})
+    return Samples([first, second], [], [10 * b for b in busy], [2 * b for b in busy], {"nm:2:8": [5 * b for b in busy]})
 
 
 def test_a_prediction_is_the_rest_and_each_layers_share():
@@ -254,3 +257,60 @@ def test_what_cannot_be_predicted_is_refused(tmp_path):
     """Exit code 2."""
     assert "PREDICT-1" in run("predict", str(tmp_path / "none.py"), code=2)
     assert "4096 threads were asked for" in run("predict", "minilm", "--threads", "4096", code=2)
+
+
+class Twice(nn.Module):
+    """A layer that runs twice, by position and by keyword; one whose weight is read and that never runs; a lookup; a Conv1D."""
+
+    def __init__(self):
+        super().__init__()
+        self.often, self.never, self.words = nn.Linear(16, 16), nn.Linear(16, 16, bias=False), nn.Embedding(32, 16)
+        self.turned = Conv1D(32, 16)
+
+    def forward(self, ids):
+        x = self.words(ids)                                    # [4, 16]
+        y = self.often(input=torch.cat([self.often(x), x]))    # 4 rows, then 8
+        return self.turned(y @ self.never.weight.T)            # 8 rows
+
+
+def test_what_runs_twice_or_never_or_is_no_product():
+    """Rows and weights of every call count; a weight that no timed layer has is named, not forgotten."""
+    torch.manual_seed(0)
+    dense, ids = Twice().eval(), torch.arange(4)
+    sparse = SparsityBuilder().set_weight("*.weight", format="nm:2:8").get_sparse_model(dense).eval()
+    found = measure(dense, {"nm:2:8": sparse}, ids, 3, False)
+    prediction = predict("twice", found, HERE)
+
+    assert [(group.names, group.rows, len(group.calls)) for group in found.groups] == [(("often",), 12, 2), (("turned",), 8, 1)]
+    assert found.unmet == ["never.weight", "words.weight"]
+    assert "not in it: never.weight, words.weight, which no layer that was timed has" in sentences(prediction)
+    assert at_least(found.groups[0], "nm:2:8", Machine("", 1, math.inf, "", 1.0)) == 2 * found.groups[0].bits["nm:2:8"] / 8
+
+
+def test_layers_that_store_different_shares_are_apart(file):
+    """Their formats have one name."""
+    subject = load_subject(str(file))
+    builder = SparsityBuilder().set_weight("2.weight", format="csr:0.9").set_weight("3.weight", format="csr:0.1")
+    found = measure(subject.model, {"both": builder.get_sparse_model(subject.model).eval()}, subject.batch, 3, False)
+
+    assert [group.names for group in found.groups] == [("2",), ("3",)]
+    assert predict("", found, HERE).forecasts[0].density == pytest.approx(0.5, abs=0.001)
+
+
+def test_a_task_that_trains_is_told_to_be_quick(tmp_path):
+    path = tmp_path / "task.py"
+    path.write_text(MODEL.replace("def load_model():", "def load_model(quick, progress):\n    assert quick") + EXAMPLE)
+
+    assert load_subject(str(path)).name == "task"
+
+
+def test_the_time_of_the_model_is_that_without_clocks(file, monkeypatch):
+    """Hooks that cost much: the layers keep their share of what a plain call takes."""
+    subject = load_subject(str(file))
+    sparse = SparsityBuilder().set_weight("2.weight", format="nm:2:8").get_sparse_model(subject.model).eval()
+    groups = measuring.groups_of(subject.model, {"nm:2:8": sparse}, subject.batch)
+    monkeypatch.setattr(measuring, "_seconds", lambda model, batch: 1e-9)
+    total, inside = measuring._inside(subject.model, groups, subject.batch)
+
+    assert total == 1e-9
+    assert 0 < inside[0] < total

@@ -1,6 +1,5 @@
 """y = x W^T + b with a sparse W in C, against torch's dense product; seconds, ratio and share of the machine's peak."""
 
-import os
 import statistics
 from time import perf_counter
 
@@ -12,6 +11,7 @@ from sparseref_c.peers import fma_peak
 from sparseref_c.preparing import prepare
 from sparseref_c.torch_kernel import borrow_threads
 
+from sparseref.bench.machine import cores
 from sparseref.bounds import error_ratio, expected_forward
 from sparseref.registry import get_operator, parse_layout
 from sparseref.sparsifiers.scores import magnitude
@@ -30,7 +30,7 @@ class Linear:
     timeout = 120
 
     def setup(self, shape, text, tokens, threads):
-        if threads > len(os.sched_getaffinity(0)):
+        if threads > cores():
             raise NotImplementedError(f"this process may not use {threads} cores")
         rows, columns = (int(side) for side in shape.split("x"))
         rng = np.random.default_rng(0)

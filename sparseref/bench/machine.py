@@ -46,6 +46,11 @@ def processor() -> str:
         return platform.processor() or platform.machine()
 
 
+def cores() -> int:
+    """How many this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
 def use_cores(count: int) -> None:
     """Stay on so many cores, or all that there are, from here on: libraries that are loaded later take as many as they see."""
     if hasattr(os, "sched_setaffinity"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -50,8 +51,10 @@ def onnxruntime_dense(problem: Problem) -> Callable[[], Any]:
 
 def openvino_dense(problem: Problem) -> Callable[[], Any]:
     """A MatMul and an Add, in float32: OpenVINO would choose a narrower type where the machine has one."""
-    import openvino
-    from openvino import opset13 as ops
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", r"os\.fork\(\)", RuntimeWarning)    # its telemetry forks, which JAX warns of
+        import openvino
+        from openvino import opset13 as ops
 
     x = ops.parameter(problem.x.shape, np.float32)
     y = ops.add(ops.matmul(x, ops.constant(problem.dense), False, True), ops.constant(problem.bias))

@@ -54,13 +54,18 @@ def in_turns(contenders: list[Contender], problem: Problem, rounds: int,
     """-> what each took, those that are wrong without samples."""
     with ExitStack() as workers:                               # they end with the problem, whatever happens
         calls, ratios, wrong = _checked(contenders, problem, workers)
-        repeats = {at: max(1, round(SAMPLE / _seconds(call, WAKE))) for at, call in calls.items()}
+        repeats: dict[int, int] = {}
         samples: dict[int, list[float]] = {at: [] for at in calls}
         for done in range(1, rounds + 1):
-            for at, call in calls.items():
+            for at, call in list(calls.items()):
                 sleep(REST)
-                _seconds(call, 1)
-                samples[at].append(_seconds(call, repeats[at]))
+                try:
+                    waking = _seconds(call, 1 if at in repeats else WAKE)
+                    repeats.setdefault(at, max(1, round(SAMPLE / waking)))
+                    samples[at].append(_seconds(call, repeats[at]))
+                except Exception as accident:  # a worker may die at any time, and the others go on
+                    wrong[at] = f"{type(accident).__name__}: {accident}".partition("\n")[0]
+                    del calls[at], samples[at]
             on_round(done, rounds)
     return [Timed(contender.name, contender.feature_major, contender.dense, contender.ours, tuple(samples.get(at, ())),
                   ratios.get(at, np.inf), wrong.get(at, "")) for at, contender in enumerate(contenders)]

@@ -19,9 +19,10 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 COLUMNS = ("format", "chosen by", "density", "padding slots", "bits per entry", "of dense", "of csr", "energy kept",
-           "of unstructured", "fastest of ours")
+           "of unstructured", "fastest of ours", "levels")
 """of csr: bits over those of csr with as many entries; of unstructured: energy over the most that as many entries can keep;
-fastest of ours: how many times as fast as the fastest dense product at 128 tokens, where it was measured."""
+fastest of ours: how many times as fast as the fastest dense product at 128 tokens, where it was measured; levels: which
+each backend reaches."""
 
 
 def tables(cards: Sequence[Card]) -> dict[str, list[tuple[str, ...]]]:
@@ -38,7 +39,7 @@ def _line(card: Card, m: Measurement) -> tuple[str, ...]:
     most = next((rival.energy for rival in m.rivals if rival.name == "unstructured"), None)
     return (card.layout, m.sparsifier, percent(m.density), percent(m.padding_share), f"{m.bits_per_entry:.3f}",
             against["dense"], against.get("csr", ""), percent(m.energy, 2), f"{m.energy / most:.3f}" if most else "",
-            fastest(card).get(m.shape, ""))
+            fastest(card).get(m.shape, ""), ", ".join(f"{line.backend} {line.level}" for line in card.conformance))
 
 
 def print_comparison(cards: Sequence[Card], console: Console) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable
 
 from ..bench.run import Measured
@@ -41,7 +42,8 @@ def speed_rows(measured: Iterable[Measured]) -> Rows:
     found: Rows = [("", "density", "tokens", "fastest dense", *backends)]
     for one in every:
         dense = one.fastest_dense
-        cells = [f"{against_dense(one, backend):.2f}x" for backend in backends]
+        ratios = [against_dense(one, backend) for backend in backends]
+        cells = ["" if math.isnan(ratio) else f"{ratio:.2f}x" for ratio in ratios]
         found.append((f"{one.format}, {one.shape[0]} x {one.shape[1]}", f"{one.density:.3f}", f"{one.tokens}",
                       f"{dense.median * 1e3:.3f} ms, {dense.name.removesuffix(' dense')}" if dense else "none", *cells))
     return found
@@ -49,8 +51,10 @@ def speed_rows(measured: Iterable[Measured]) -> Rows:
 
 def sentences(speed: Speed) -> list[str]:
     """Break-even in words, what was not timed and why, and what the figures are."""
-    untimed = {f"{one.name}: {one.wrong}": None for measured in speed.measured for one in measured.timed if one.wrong}
-    return [*(f"{crossing.backend}, over {crossing.over}: {crossing.says}" for crossing in speed.crossings),
+    every = (*speed.measured, *speed.family)
+    untimed = {f"{one.name}: {one.wrong}": None for measured in every for one in measured.timed if one.wrong}
+    first = f" at {' x '.join(map(str, speed.measured[0].shape))}" if speed.measured else ""
+    return [*(f"{crossing.backend}{first}, over {crossing.over}: {crossing.says}" for crossing in speed.crossings),
             *(f"not timed: {why}" for why in untimed), *(f"missing: {name}, {why}" for name, why in speed.missing.items()),
             f"medians of {speed.rounds}, in turns, {count(speed.threads, 'thread')}, float32, {speed.processor}"]
 

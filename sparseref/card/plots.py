@@ -97,7 +97,8 @@ def _speed(axes: Any, card: Card) -> None:
     for each, name in ((by_tokens, "tokens"), (by_density, "density")):
         each.axhline(1, color=DENSE, linewidth=1)
         each.set(xlabel=name, ylabel="times as fast as dense", yscale="log")
-        each.legend(fontsize=7)
+        if each.get_legend_handles_labels()[0]:
+            each.legend(fontsize=7)
     by_tokens.set_xscale("log", base=2)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from ..bench.contender import gather
 from ..bench.machine import processor, use_cores
-from ..bench.run import BASELINES, Measured, measure_one, only_threads
+from ..bench.run import Measured, measure_one, only_threads
 from ..coding import encode
 from ..conformance.report.summary import count
 from ..layouts import NM, NMG, VNM
@@ -44,9 +44,9 @@ def speed_of(layout: Layout, sparsifier: Sparsifier, shapes: Sequence[tuple[int,
     """
     shapes = [shape for shape in shapes if len(shape) == 2 and 0 not in shape]
     plan = [(layout, sparsifier, shape, tokens) for shape in shapes for tokens in TOKENS]
-    others = [(other, chooses, shapes[0], STANDARD) for other, chooses in _family(layout)] if shapes else []
+    others = [(other, chooses, shapes[0], STANDARD) for other, chooses in _family(layout, sparsifier)] if shapes else []
     use_cores(threads)
-    wanted = [one for one in gather().contenders if one.ours or one.name in BASELINES]
+    wanted = [one for one in gather().contenders if one.ours or one.dense]
     here = [one for one in wanted if not one.missing]
     measured = list[Measured]()
     with only_threads(threads):
@@ -63,13 +63,14 @@ def speed_of(layout: Layout, sparsifier: Sparsifier, shapes: Sequence[tuple[int,
     return Speed(processor(), threads, rounds, tuple(own), tuple(family), (*_by_tokens(own), *_by_density(family)), missing)
 
 
-def _family(layout: Layout) -> Iterator[tuple[Layout, Sparsifier]]:
-    """The same layout at other densities, as far as it has any."""
+def _family(layout: Layout, sparsifier: Sparsifier) -> Iterator[tuple[Layout, Sparsifier]]:
+    """The same layout at other densities than that which the sparsifier gives, as far as it has any."""
     if leaves_density_free(layout):
-        yield from ((layout, sparsifier_for(layout, density)) for density in DENSITIES)
+        every = ((layout, sparsifier_for(layout, density)) for density in DENSITIES)
+        yield from (one for one in every if one[1] != sparsifier)
     elif isinstance(layout, NM | NMG | VNM):
         for n, m in BLOCKS:
-            if (n, m) != (layout.n, layout.m):
+            if n * layout.m != layout.n * m:
                 sibling = replace(layout, n=n, m=m)
                 yield sibling, sparsifier_for(sibling, n / m)
 
@@ -87,22 +88,25 @@ def backends_of(every: Iterable[Measured]) -> list[str]:
 
 
 def _by_tokens(own: list[Measured]) -> Iterator[Crossing]:
-    """Of the first shape."""
+    """Of the first shape, which the words name."""
     first = [one for one in own if one.shape == own[0].shape]
     for backend in backends_of(first):
         points = [(float(one.tokens), against_dense(one, backend)) for one in first]
-        yield _crossing(backend, "tokens", points, lambda at: count(round(at), "token"))
+        yield from _crossing(backend, "tokens", points, lambda at: count(round(at), "token"))
 
 
 def _by_density(family: list[Measured]) -> Iterator[Crossing]:
     for backend in backends_of(family):
         points = [(one.density, against_dense(one, backend)) for one in family]
-        yield _crossing(backend, "density", points, lambda at: f"density {at:.2f}")
+        yield from _crossing(backend, "density", points, lambda at: f"density {at:.2f}")
 
 
-def _crossing(backend: str, over: str, points: list[tuple[float, float]], name: Callable[[float], str]) -> Crossing:
-    """(tokens or density, ratio), rising -> where the ratio is 1, by straight lines between the logarithms."""
+def _crossing(backend: str, over: str, points: list[tuple[float, float]], name: Callable[[float], str],
+              ) -> Iterator[Crossing]:
+    """(tokens or density, ratio), rising -> where the ratio is 1, by straight lines between the logarithms; nothing of none."""
     points = [point for point in points if not math.isnan(point[1])]
+    if not points:
+        return
     at = tuple(crossings(points))
     low, high = name(points[0][0]), name(points[-1][0])
     faster = points[0][1] > 1
@@ -112,12 +116,12 @@ def _crossing(backend: str, over: str, points: list[tuple[float, float]], name: 
         says = f"faster than dense {'below' if faster else 'from'} about {name(at[0])}"
     else:
         says = f"as fast as dense at about {', '.join(map(name, at))}; {'faster' if faster else 'slower'} before the first"
-    return Crossing(backend, over, at, says)
+    yield Crossing(backend, over, at, says)
 
 
 def crossings(points: list[tuple[float, float]]) -> Iterator[float]:
-    """(x, ratio), x rising, both above 0 -> every x at which the ratio goes through 1."""
-    for (x0, y0), (x1, y1) in pairwise(points):
+    """(x, ratio), x rising, ratios above 0 -> every x at which the ratio goes through 1; an x of 0 has no logarithm."""
+    for (x0, y0), (x1, y1) in pairwise(point for point in points if point[0] > 0):
         if (y0 > 1) != (y1 > 1):
             share = math.log(y0) / (math.log(y0) - math.log(y1))
             yield math.exp(math.log(x0) + share * (math.log(x1) - math.log(x0)))

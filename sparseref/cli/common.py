@@ -14,6 +14,7 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
+from ..bench.machine import cores
 from ..dtypes import value_dtype
 from ..errors import MissingDependency, SpecError
 
@@ -93,11 +94,6 @@ def checked_threads(threads: int) -> None:
     if threads > cores():
         raise typer.BadParameter(f"{threads} threads were asked for, and this process may use {cores()} cores",
                                  param_hint="--threads")
-
-
-def cores() -> int:
-    """How many this process may use."""
-    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 def say_where(path: Path, console: Console) -> None:

@@ -8,7 +8,8 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
-from .common import WRONG, checked_threads, clean_exit, cores, file_option, progress_bar, say_where
+from ..bench.machine import cores
+from .common import WRONG, checked_threads, clean_exit, file_option, progress_bar, say_where
 from .models import implementation
 
 FORMATS = ["nmg:2:20:4", "nmg:1:8:16", "nmg:2:8:8", "nmg:2:4:8"]

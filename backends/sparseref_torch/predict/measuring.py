@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.utils._pytree import tree_leaves, tree_map_only
 
 from sparseref import SpecError
 
@@ -27,19 +28,24 @@ WARM_UP = 2
 """Rounds that are not kept."""
 
 
+Call = tuple[tuple[Any, ...], dict[str, Any]]
+"""By position, by keyword."""
+
+
 @dataclass
 class Group:
-    """Layers that compute the same product: their names, an input x [..., K] or [N, C, H, W], the rows of the product, T.
+    """Layers that compute the same products: their names, what one of them is called with, each time that it runs, and the rows
+    of all these products, T.
 
     shape: of the weight; bits: format -> stored bits of one weight; nnz: format -> its stored entries.
     inside: seconds of all of them in the dense model, a sample a round; alone: "dense" or a format -> the same, one after
-    another with that input, which is what the micro-benchmark is.
+    another with those inputs, which is what the micro-benchmark is.
     """
 
     names: tuple[str, ...]
     kind: str
     shape: tuple[int, ...]
-    x: Tensor = field(repr=False)
+    calls: tuple[Call, ...] = field(repr=False)
     rows: int
     bits: dict[str, int] = field(default_factory=dict)
     nnz: dict[str, int] = field(default_factory=dict)
@@ -50,9 +56,10 @@ class Group:
 @dataclass
 class Samples:
     """Seconds, a sample a round: total of the dense model; rest, all but the layers of the groups; whole: format -> of the
-    sparse model, where it was asked for."""
+    sparse model, where it was asked for.  unmet: sparse weights that belong to no layer which was timed."""
 
     groups: list[Group]
+    unmet: list[str] = field(default_factory=list)
     total: list[float] = field(default_factory=list)
     rest: list[float] = field(default_factory=list)
     whole: dict[str, list[float]] = field(default_factory=dict)
@@ -69,9 +76,12 @@ def measure(dense: nn.Module, sparse: Mapping[str, nn.Module], batch: Any, round
         check(text, model, batch)
     groups = groups_of(dense, sparse, batch)
     if not groups:                                                                         # PREDICT-2
-        raise SpecError("PREDICT-2", "no layer that runs has a sparse weight.", given=f"formats {', '.join(sparse)}",
+        raise SpecError("PREDICT-2", "no layer that is called has a sparse weight.", given=f"formats {', '.join(sparse)}",
                         wanted="a Linear or Conv2d that a format fits", fix="--weights says which, e.g. 'encoder.*.weight'")
-    samples = Samples(groups, whole={text: [] for text in sparse} if whole else {})
+    timed = {f"{name}.weight".removeprefix(".") for group in groups for name in group.names}
+    unmet = dict.fromkeys(name for model in sparse.values() for name, weight in model.named_parameters()
+                          if isinstance(weight, SparseTensor) and name not in timed)
+    samples = Samples(groups, list(unmet), whole={text: [] for text in sparse} if whole else {})
     for turn in range(-WARM_UP, rounds):
         taken = _inside(dense, samples.groups, batch)
         alone = [{text: _alone(model, group) for text, model in {"dense": dense, **sparse}.items()} for group in samples.groups]
@@ -83,37 +93,53 @@ def measure(dense: nn.Module, sparse: Mapping[str, nn.Module], batch: Any, round
 
 
 def groups_of(dense: nn.Module, sparse: Mapping[str, nn.Module], batch: Any) -> list[Group]:
-    """The layers with a sparse weight in any of the sparse models, those with equal products together."""
-    names = [name for name, module in dense.named_modules() if any(
+    """The layers with a sparse weight in any of the sparse models, those with equal products together; a lookup has none."""
+    names = [name for name, module in dense.named_modules() if not isinstance(module, nn.Embedding) and any(
         isinstance(getattr(model.get_submodule(name), "weight", None), SparseTensor) for model in sparse.values())]
-    met: dict[str, tuple[Tensor, Tensor]] = {}
+    met: dict[str, list[tuple[Call, Tensor]]] = {}             # in the order in which they run
     with ExitStack() as hooks:
         for name in names:
-            def keep(module: nn.Module, inputs: tuple[Any, ...], output: Tensor, name: str = name) -> None:
-                met.setdefault(name, (inputs[0].clone(), output))
-            hooks.callback(dense.get_submodule(name).register_forward_hook(keep).remove)
+            def keep(module: nn.Module, args: tuple[Any, ...], named: dict[str, Any], output: Tensor, name: str = name) -> None:
+                met.setdefault(name, []).append((tree_map_only(Tensor, Tensor.clone, (args, named)), output))
+            hooks.callback(dense.get_submodule(name).register_forward_hook(keep, with_kwargs=True).remove)
         call(dense, batch)
     found: dict[tuple[Any, ...], Group] = {}
-    for name, (x, y) in met.items():                           # in the order in which they run
+    for name, ran in met.items():
         module: Any = dense.get_submodule(name)
-        options = [getattr(module, option, None) for option in ("stride", "padding", "dilation", "groups")]
+        calls, outputs = zip(*ran, strict=True)
         weights: list[Any] = [model.get_submodule(name).weight for model in sparse.values()]
         layouts = [str(weight.sparse.layout) if isinstance(weight, SparseTensor) else "" for weight in weights]
-        key = (type(module), *module.weight.shape, module.bias is None, x.shape, x.stride(), *options, *layouts)
-        group = found.setdefault(key, Group((), type(module).__name__, tuple(module.weight.shape), x,
-                                            y.numel() // module.weight.shape[0]))
-        group.names += (name,)
-    for group in found.values():
-        for text, model in sparse.items():
-            weight: Any = model.get_submodule(group.names[0]).weight
-            is_sparse = isinstance(weight, SparseTensor)
-            group.bits[text] = weight.bits if is_sparse else weight.numel() * weight.element_size() * 8
-            group.nnz[text] = weight.nnz if is_sparse else weight.numel()
+        nnz, bits = map(_stored, weights), map(_bits, weights)
+        options = [getattr(module, option, None) for option in ("stride", "padding", "dilation", "groups")]
+        inputs = [(x.shape, x.stride()) for x in tree_leaves(calls) if isinstance(x, Tensor)]
+        group = Group((), type(module).__name__, tuple(module.weight.shape), calls, sum(map(_rows_of(module), outputs)),
+                      dict(zip(sparse, bits, strict=True)), dict(zip(sparse, nnz, strict=True)))
+        key = (type(module), group.shape, getattr(module, "bias", None) is None, *inputs, *options, *layouts,
+               *group.bits.values(), *group.nnz.values())
+        found.setdefault(key, group).names += (name,)
     return list(found.values())
 
 
+def _stored(weight: Any) -> int:
+    return int(weight.nnz) if isinstance(weight, SparseTensor) else int(weight.numel())
+
+
+def _bits(weight: Any) -> int:
+    return int(weight.bits) if isinstance(weight, SparseTensor) else int(weight.numel() * weight.element_size() * 8)
+
+
+def _rows_of(module: nn.Module) -> Callable[[Tensor], int]:
+    """The rows of a layer's product: entries of its output over the channels, which a convolution has second, others last."""
+    axis = 1 if hasattr(module, "kernel_size") else -1
+    return lambda output: output.numel() // max(output.shape[axis], 1)
+
+
 def _inside(dense: nn.Module, groups: list[Group], batch: Any) -> tuple[float, list[float]]:
-    """-> seconds of the whole model, and of each group within that very call."""
+    """-> seconds of the whole model, and of each group in it.
+
+    A clock around every layer costs time, and some modules choose a slower path beneath hooks; so each group's share is taken
+    of a call with clocks, and the seconds of one without.
+    """
     spent, started = [0.0] * len(groups), [0.0]
 
     def before(*_: Any) -> None:
@@ -131,18 +157,20 @@ def _inside(dense: nn.Module, groups: list[Group], batch: Any) -> tuple[float, l
         spent[:] = [0.0] * len(groups)
         start = perf_counter()
         call(dense, batch)
-        return perf_counter() - start, spent
+        clocked = perf_counter() - start
+    total = _seconds(dense, batch)
+    return total, [one * total / clocked for one in spent]
 
 
 def _alone(model: nn.Module, group: Group) -> float:
     """Seconds of the layers of a group, one after another: each finds its weight where the others left it."""
-    layers = [model.get_submodule(name) for name in group.names]
-    for layer in layers:
-        layer(group.x)
+    todo = [(model.get_submodule(name), args, named) for name in group.names for args, named in group.calls]
+    for layer, args, named in todo:
+        layer(*args, **named)
     passes, start = 0, perf_counter()
     while not passes or perf_counter() - start < LEAST:
-        for layer in layers:
-            layer(group.x)
+        for layer, args, named in todo:
+            layer(*args, **named)
         passes += 1
     return (perf_counter() - start) / passes
 

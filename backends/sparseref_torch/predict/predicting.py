@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import statistics
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -49,7 +50,8 @@ class Forecast:
 @dataclass(frozen=True)
 class Prediction:
     """Everything: dense, rest, seconds of the dense model and of what stays as it is; limit: times as fast if the sparse
-    layers took no time; break_even: densities at which sparse is as fast as dense, between those of the formats."""
+    layers took no time; break_even: densities at which sparse is as fast as dense, between those of the formats;
+    unmet: sparse weights that no timed layer has, so that they count as they are in the dense model."""
 
     model: str
     machine: Machine
@@ -60,6 +62,7 @@ class Prediction:
     kinds: tuple[Kind, ...]
     forecasts: tuple[Forecast, ...]
     break_even: tuple[float, ...]
+    unmet: tuple[str, ...]
 
     @property
     def worst_error(self) -> float:
@@ -73,15 +76,16 @@ def predict(model: str, samples: Samples, machine: Machine) -> Prediction:
     forecasts = tuple(_forecast(text, samples, machine) for text in samples.groups[0].nnz)
     points = sorted((one.density, 1 / one.speed) for one in forecasts)
     kinds = tuple(_kind(group, samples) for group in samples.groups)
-    return Prediction(model, machine, len(samples.total), dense, rest, dense / rest, kinds, forecasts, tuple(crossings(points)))
+    return Prediction(model, machine, len(samples.total), dense, rest, dense / rest, kinds, forecasts, tuple(crossings(points)),
+                      tuple(samples.unmet))
 
 
 def _forecast(text: str, samples: Samples, machine: Machine) -> Forecast:
     ratios = list(_ratios(text, samples))
     ratio, dense = statistics.median(ratios), statistics.median(samples.total)
     low, _, high = (1 / one for one in statistics.quantiles(ratios, n=4)[::-1])
-    stored, entries = (sum(count * len(group.names) for count, group in zip(counts, samples.groups, strict=True))
-                       for counts in ([group.nnz[text] for group in samples.groups], list(map(_entries, samples.groups))))
+    stored = sum(len(group.names) * group.nnz[text] for group in samples.groups)
+    entries = sum(len(group.names) * math.prod(group.shape) for group in samples.groups)
     at_best = statistics.median(samples.rest) + sum(at_least(group, text, machine) for group in samples.groups)
     measured = statistics.median(one / total for one, total in zip(samples.whole[text], samples.total, strict=True)) * dense \
         if text in samples.whole else None
@@ -99,7 +103,7 @@ def _ratios(text: str, samples: Samples) -> Iterator[float]:
 def at_least(group: Group, text: str, machine: Machine) -> float:
     """Seconds of all layers of a group at the machine's peak, or at what memory gives for their weights, the larger."""
     compute = 2 * group.nnz[text] * group.rows / machine.peak
-    return len(group.names) * max(compute, group.bits[text] / 8 / machine.read)
+    return len(group.names) * max(compute, len(group.calls) * group.bits[text] / 8 / machine.read)
 
 
 def verdict(speed: float) -> str:
@@ -114,9 +118,3 @@ def _kind(group: Group, samples: Samples) -> Kind:
               for text, seconds in group.alone.items() if text != "dense"}
     return Kind(group.names[0], group.kind, group.shape, len(group.names), group.rows, share, speeds)
 
-
-def _entries(group: Group) -> int:
-    count = 1
-    for side in group.shape:
-        count *= side
-    return count

@@ -58,7 +58,8 @@ def sentences(prediction: Prediction) -> list[str]:
             f"in brackets the middle half of {prediction.rounds} rounds",
             f"at best: sparse products at {machine.peak / 1e9:.0f} GFLOP/s, the peak {machine.peak_by}, or weights at "
             f"{machine.read / 1e9:.0f} GB/s from memory, all else as it is",
-            f"{machine.processor}, {count(machine.threads, 'thread')}"]
+            f"{machine.processor}, {count(machine.threads, 'thread')}",
+            *[f"not in it: {', '.join(prediction.unmet)}, which no layer that was timed has" for _ in prediction.unmet[:1]]]
 
 
 def print_prediction(prediction: Prediction, console: Console) -> None:

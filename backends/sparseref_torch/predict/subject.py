@@ -12,6 +12,7 @@ from typing import Any
 from torch import nn
 
 from ..importing import check_defined, module_at
+from ..poc.task import taken
 from . import models
 
 
@@ -34,8 +35,8 @@ def load_subject(named: str, patterns: Sequence[str] | None = None) -> Subject:
     """A model's name such as "bert-base", or the path of a Python file -> the Subject, in eval mode.
 
     The file defines load_model() -> the model, and example() -> what it is called with, a dict by keyword, a tuple by position;
-    and perhaps PRUNE, name patterns, for which `patterns` may stand in.  A task of `sparseref poc` is such a file; without
-    example its first training batch is taken.  Errors: PREDICT-1.
+    and perhaps PRUNE, name patterns, for which `patterns` may stand in.  A task of `sparseref poc` is such a file: its model is
+    trained no longer than it must be, and without example its first training batch is taken.  Errors: PREDICT-1.
     """
     known = built_in()
     module: Any = importlib.import_module(known[named]) if named in known else module_at(named, "PREDICT-1", "model", known)
@@ -44,4 +45,5 @@ def load_subject(named: str, patterns: Sequence[str] | None = None) -> Subject:
     batch = next(iter(module.train_batches(0))) if example == "train_batches" else module.example()
     chosen = patterns or getattr(module, "PRUNE", None)
     name = named if named in known else Path(named).stem
-    return Subject(name, module.load_model().eval(), batch, (chosen,) if isinstance(chosen, str) else chosen and tuple(chosen))
+    model = module.load_model(**taken(module.load_model, {"quick": True, "progress": None}))
+    return Subject(name, model.eval(), batch, (chosen,) if isinstance(chosen, str) else chosen and tuple(chosen))
