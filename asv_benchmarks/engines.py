@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor, nn
+
+from sparseref.bench.peers import onnxruntime_session, openvino_compiled
 
 ENGINES = {"onnxruntime": ("onnxruntime", "onnx", "onnxscript"), "OpenVINO": ("openvino", "onnx", "onnxscript")}
 """Name -> the packages that it takes."""
@@ -34,19 +35,11 @@ def engines(model: nn.Module, x: Tensor, folder: Path, threads: int) -> dict[str
 
 
 def by_onnxruntime(path: Path, threads: int) -> Callable[[Tensor], Tensor]:
-    import onnxruntime
-
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")   # or it stands in the way of the next contender
-    session = onnxruntime.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime_session(str(path), threads)
     name = session.get_inputs()[0].name
     return lambda x: torch.from_numpy(session.run(None, {name: x.numpy()})[0])
 
 
 def by_openvino(path: Path, threads: int) -> Callable[[Tensor], Tensor]:
-    import openvino
-
-    how: dict[str, Any] = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
-    compiled = openvino.Core().compile_model(str(path), "CPU", how)
+    compiled = openvino_compiled(str(path), threads)
     return lambda x: torch.from_numpy(np.array(compiled(x.numpy())[0]))

@@ -198,3 +198,18 @@ def test_an_empty_weight_and_dense_products_have_their_shares():
     assert nothing.operations(BOTH[0]) == 2 * 2 * 8 * 32 / 4
     assert nothing.operations(timed("sparseref_c", 1.0, 1.0, 1.0)) == 0
     assert nothing.bytes(BOTH[0]) == (4 * 8 * 32 + 4 * (2 * 40 + 8)) / 4
+
+
+def test_jax_says_that_it_has_no_such_layout(problem):
+    """A layout from elsewhere is named, not the class that some table lacks."""
+    peers = pytest.importorskip("sparseref_jax.peers")
+
+    class Other(sr.CSR):
+        name = "other"
+
+    a = sr.encode(problem.dense, Other(), problem.a.pattern)
+    ours = next(one for one in peers.CONTENDERS if one.ours)
+    found = in_turns([ours], Problem(a, problem.x, problem.bias, 1), 3)
+
+    assert found[0].wrong.startswith("NotImplementedError: the JAX backend")
+    assert "other" in found[0].wrong

@@ -9,10 +9,12 @@ import jax
 import jax.numpy as jnp
 from jax.experimental import sparse
 
+from sparseref.backend import cell_of
 from sparseref.bench.contender import Contender, Problem
 
 from . import interop
 from .arrays import to_jax
+from .backend import JaxBackend
 from .functions import linear
 
 
@@ -27,6 +29,9 @@ def bcsr(problem: Problem) -> Callable[[], Any]:
 
 
 def ours(problem: Problem) -> Callable[[], Any]:
+    reason = JaxBackend().declines(cell_of("linear", (problem.x, problem.a, problem.bias), {}))
+    if reason is not None:                                     # a layout from elsewhere, which has no rules here
+        raise NotImplementedError(reason)
     return _jitted(linear, problem, to_jax(problem.a))
 
 

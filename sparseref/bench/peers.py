@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import warnings
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -33,7 +33,6 @@ def scipy_csr_turned(problem: Problem) -> Callable[[], Any]:
 def onnxruntime_dense(problem: Problem) -> Callable[[], Any]:
     """A graph of one Gemm."""
     import onnx
-    import onnxruntime
     from onnx import TensorProto, helper, numpy_helper
 
     gemm = helper.make_node("Gemm", ["x", "w", "b"], ["y"], transB=1)
@@ -42,25 +41,43 @@ def onnxruntime_dense(problem: Problem) -> Callable[[], Any]:
                               [numpy_helper.from_array(problem.dense, "w"), numpy_helper.from_array(problem.bias, "b")])
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 17)], ir_version=9)
     onnx.checker.check_model(model)
-    options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads, options.inter_op_num_threads = problem.threads, 1
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")   # or it stands in the way of the next contender
-    session = onnxruntime.InferenceSession(model.SerializeToString(), options, providers=["CPUExecutionProvider"])
+    session = onnxruntime_session(model.SerializeToString(), problem.threads)
     return lambda: session.run(None, {"x": problem.x})[0]
 
 
-def openvino_dense(problem: Problem) -> Callable[[], Any]:
-    """A MatMul and an Add, in float32: OpenVINO would choose a narrower type where the machine has one."""
-    with warnings.catch_warnings():
-        warnings.filterwarnings("ignore", r"os\.fork\(\)", RuntimeWarning)    # its telemetry forks, which JAX warns of
-        import openvino
-        from openvino import opset13 as ops
+def onnxruntime_session(model: bytes | str, threads: int) -> Any:
+    """A serialized model or its path -> what runs it; its threads do not wait busily, in the way of the next contender."""
+    import onnxruntime
 
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads, options.inter_op_num_threads = threads, 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def openvino_dense(problem: Problem) -> Callable[[], Any]:
+    """A MatMul and an Add."""
+    openvino = imported_openvino()
+    ops = openvino.opset13
     x = ops.parameter(problem.x.shape, np.float32)
     y = ops.add(ops.matmul(x, ops.constant(problem.dense), False, True), ops.constant(problem.bias))
-    how = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": problem.threads, "INFERENCE_PRECISION_HINT": "f32"}
-    request = openvino.Core().compile_model(openvino.Model([y], [x]), "CPU", how).create_infer_request()
+    request = openvino_compiled(openvino.Model([y], [x]), problem.threads).create_infer_request()
     return lambda: request.infer([problem.x])[0]
+
+
+def openvino_compiled(model: Any, threads: int) -> Any:
+    """A model or its path, compiled for float32: OpenVINO would choose a narrower type where the machine has one."""
+    how = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_NUM_THREADS": threads, "INFERENCE_PRECISION_HINT": "f32"}
+    return imported_openvino().Core().compile_model(model, "CPU", how)
+
+
+def imported_openvino() -> Any:
+    """OpenVINO without its telemetry, which would fork this process of many threads; where that is absent it has a stub."""
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]  # None: as if it were not installed
+    import openvino
+    import openvino.opset13
+
+    return openvino
 
 
 CONTENDERS = (
