@@ -106,7 +106,16 @@ def test_a_worker_that_dies_later_says_so(problem, tmp_path):
     peer = remote.Remote(started(tmp_path), problem)
     peer._process.kill()
     peer._process.wait()
-    with pytest.raises(RuntimeError, match="its process ended with -9"):
+    with pytest.raises(RuntimeError, match="its process was ended"):
+        peer()
+    peer.close()
+
+
+def test_a_worker_that_does_not_answer_is_ended(problem, tmp_path, monkeypatch):
+    peer = remote.Remote(started(tmp_path, "import time\nright = [Engine.run]\nEngine.run = lambda self, inputs: ("
+                                           "right.pop()(self, inputs) if right else time.sleep(60))"), problem)
+    monkeypatch.setattr(remote, "PATIENCE", 0.5)
+    with pytest.raises(RuntimeError, match=r"no answer within 0\.5 s"):
         peer()
     peer.close()
 

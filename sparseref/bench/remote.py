@@ -7,12 +7,17 @@ import subprocess
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from signal import SIGKILL
+from threading import Timer
 from typing import Any
 
 import numpy as np
 
 from ..errors import MissingDependency
 from .contender import Contender, Problem
+
+PATIENCE = 120.0
+"""Seconds until a worker that does not answer is ended; compiling a model is in it."""
 
 
 class Remote:
@@ -58,7 +63,10 @@ class Remote:
 
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None                # it is a pipe
+        late = Timer(PATIENCE, self._process.kill)
+        late.start()
         line = self._process.stdout.readline()
+        late.cancel()
         answer: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
         if "error" in answer:
             raise RuntimeError(answer["error"])
@@ -66,6 +74,8 @@ class Remote:
 
     def _last_words(self) -> str:
         self._process.wait()
+        if self._process.returncode == -SIGKILL:
+            return f"its process was ended: no answer within {PATIENCE:g} s"
         told = (Path(self._folder.name) / "told").read_text(errors="replace").strip().splitlines()
         return f"its process ended with {self._process.returncode}: {told[-1] if told else 'without a word'}"
 
