@@ -36,7 +36,7 @@ ASV := cd asv_benchmarks && ../$(BIN)/asv
 ON := $(if $(MACHINE),--machine $(MACHINE))
 MEASURE := run --environment existing:../$(BIN)/python --set-commit-hash $$(git rev-parse HEAD) --show-stderr
 
-# make MACHINE=xeon-avx512-2 bench: under the name of a machine whose figures are kept here
+# make MACHINE=NAME bench: under another name than the host's
 bench: install ## time every backend once, in under 10 minutes, for the commit that is checked out
 	$(ASV) machine --yes $(ON)
 	$(ASV) $(MEASURE) $(ON) --quick --bench '^(coding|importing|layers.Layer.track|operators.*[.](time|peakmem))'
