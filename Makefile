@@ -41,7 +41,7 @@ bench: install ## time every backend once, in under 10 minutes, for the commit t
 	$(ASV) machine --yes $(ON)
 	$(ASV) $(MEASURE) $(ON) --quick --bench '^(coding|importing|layers.Layer.track|operators.*[.](time|peakmem))'
 
-bench-full: install ## all benchmarks, with as many samples as asv wants: an hour or two
+bench-full: install ## all benchmarks, with as many samples as asv wants: some hours
 	$(ASV) machine --yes $(ON)
 	$(ASV) $(MEASURE) $(ON)
 
