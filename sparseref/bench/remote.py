@@ -64,9 +64,12 @@ class Remote:
     def _answer(self) -> dict[str, Any]:
         assert self._process.stdout is not None                # it is a pipe
         late = Timer(PATIENCE, self._process.kill)
+        late.daemon = True                                     # Ctrl-C does not wait for it
         late.start()
-        line = self._process.stdout.readline()
-        late.cancel()
+        try:
+            line = self._process.stdout.readline()
+        finally:
+            late.cancel()
         answer: dict[str, Any] = json.loads(line) if line else {"error": self._last_words()}
         if "error" in answer:
             raise RuntimeError(answer["error"])

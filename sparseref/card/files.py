@@ -26,7 +26,7 @@ def write_json(card: Card, path: Path) -> Path:
 
 
 def data_of_card(card: Card) -> dict[str, Any]:
-    """A card as data, with what is not a number as None."""
+    """A card as data: an infinite worst ratio as text, as in every report of the kit; a ratio that there is not as None."""
     data = asdict(card)
     for line in data["conformance"]:
         line["worst_ratio"] = number_of(line["worst_ratio"])
