@@ -48,7 +48,7 @@ static int drawn(int below) { return (int)((state = state * 1664525u + 101390422
         for (int r = 0; r < ROWS; r++)                                                                                      \
             bias[r] = (REAL)(drawn(9) - 4);                                                                                 \
         int64_t segment_of[2] = {0, 1};                                                                                     \
-        Segment segment = {.runs = count, .n = (uint32_t)n, .abreast = (uint16_t)A, .serves = ONE_TOKEN | MANY_TOKENS};     \
+        Segment segment = {.runs = count, .n = (uint32_t)n, .abreast = (uint16_t)A, .serves = ONE_TOKEN | FEW_TOKENS | MANY_TOKENS};     \
         int group_rows = (ROWS + 4 * n - 1) / (4 * n) * 4 * n;                                                              \
         Runs weight = {ROWS, COLUMNS, group_rows, 1, n, n, segment_of, &segment, runs, column, value};                      \
         Sizes sizes = {1 + 1, 1, (int64_t)count, (int64_t)columns, (int64_t)values};                                        \

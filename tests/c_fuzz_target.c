@@ -79,7 +79,7 @@ static Weight weight_of(Bytes *from, int64_t columns)
         for (int64_t k = below(from, 3); k > 0 && count < MOST_SEGMENTS; k--) {
             Segment *s = &segments[count++];
             *s = (Segment){.first_run = (uint64_t)runs, .first_column = (uint64_t)used, .first_value = (uint64_t)values,
-                           .n = (uint32_t)(1 + below(from, m < 4 ? m : 4)), .abreast = below(from, 2) ? 4 : 1, .serves = 3};
+                           .n = (uint32_t)(1 + below(from, m < 4 ? m : 4)), .abreast = below(from, 2) ? 4 : 1, .serves = 7};
             for (int64_t i = below(from, 3); i > 0 && runs + 4 <= MOST_RUNS; i--) {
                 uint32_t longest = 0, base = (uint32_t)(below(from, group_rows / (4 * m)) * 4 * m);
                 for (int r = 0; r < s->abreast; r++) {

@@ -22,7 +22,8 @@ RUN = np.dtype([("count", "u4"), ("row", "u4", 4)])
 SEGMENT = np.dtype([("first_run", "u8"), ("runs", "u8"), ("first_column", "u8"), ("first_value", "u8"),
                     ("n", "u4"), ("abreast", "u2"), ("serves", "u2")])
 """Run and Segment of src/runs.h."""
-ONE_TOKEN, MANY_TOKENS, ANY = 1, 2, 3
+ONE_TOKEN, FEW_TOKENS, MANY_TOKENS = 1, 2, 4
+ANY = ONE_TOKEN | FEW_TOKENS | MANY_TOKENS
 ACTIVATIONS = {None: 0, "relu": 1, "gelu": 2, "gelu_tanh": 3}
 
 

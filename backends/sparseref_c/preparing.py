@@ -1,9 +1,10 @@
 """A sparse matrix -> the runs that the kernel multiplies: a weight is prepared once and used often.
 
-nmg keeps its patterns: the g fibres of one are a run of n rows, and the runs of a pattern in four block rows go abreast.
-Everything else has runs of one row, four of about equal length abreast.  Padding is left out; where only some of four runs
-have a slot, the others read a column of zeros, number K.  Order, from the outside in: group of rows, block of columns, four
-block rows or rows, pattern, slot.
+nmg keeps its patterns: the g fibres of one are a run of n rows, and the runs of a pattern in four block rows go abreast.  At n
+of 2 and more they stand there once more, alone, for many tokens.  Everything else has runs of one row, four of about equal
+length abreast.  Padding is left out; where only some of four runs have a slot, the others read a column of zeros, number K.
+Order, from the outside in: group of rows, block of columns, four block rows or rows, pattern, slot; alone block row, pattern,
+slot.  Patterns go by their rows, so that as many as possible begin with the same.
 """
 
 from __future__ import annotations
@@ -18,15 +19,16 @@ import numpy as np
 from sparseref import NMG, SparseArray
 from sparseref.layouts.patterns import pattern_places
 
-from .library import ANY, MANY_TOKENS, ONE_TOKEN, RUN, SEGMENT, CRuns, CSizes, load
+from .library import ANY, FEW_TOKENS, MANY_TOKENS, ONE_TOKEN, RUN, SEGMENT, CRuns, CSizes, load
 
 GROUP_ROWS = 128
 """At least; sums of so many rows and a tile of tokens lie in the second-level cache."""
 SINGLE_COLUMNS = 160
 """Of a block of columns at n = 1, unless one chunk has more: every multiplication reads x, so that much of a tile of it has to
 stay in the first-level cache."""
-RUN_COLUMNS, MOST_COLUMNS = 40, 1024
-"""Other n: of a run at least, as long runs rarely load and store their sums; of a block at most, for the second-level cache."""
+RUN_COLUMNS, MOST_COLUMNS = 12, 1536
+"""Other n: of a run at least, times n, as long runs rarely load and store their sums, and x counts the less the more rows share
+it; of a block at most, for the second-level cache."""
 MOST_ROWS = 4
 """Of a run, as in src/runs.h."""
 MOST_FILLED = 1.5
@@ -111,8 +113,12 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...], abreast:
     """nmg, its sparse axis along the rows: values [1, RB, S, n], idx [1, RB, S] -> a run for each pattern of a block row."""
     fibres, m, n = shape[1], layout.m, layout.n
     pattern, chunk = _slots(layout, fibres)                                                # [S] each
-    columns = SINGLE_COLUMNS if n == 1 else min(RUN_COLUMNS * layout.patterns, MOST_COLUMNS)
-    block = chunk // max(1, columns // (layout.patterns * layout.g))
+    places = pattern_places(n, m)
+    by_rows = np.lexsort(places.T[::-1])
+    places, pattern = places[by_rows], np.argsort(by_rows)[pattern]
+    columns = SINGLE_COLUMNS if n == 1 else min(RUN_COLUMNS * n * layout.patterns, MOST_COLUMNS)
+    chunks, each = chunk.max(initial=0) + 1, max(1, columns // (layout.patterns * layout.g))
+    block = chunk * max(1, round(chunks / each)) // chunks                                 # about equally many chunks
     column = layout.slot_chunk_start(fibres) + a["idx"][0].astype(np.int64)                # [RB, S]
     stored = column < fibres                                                               # NMG-C8: the rest is filling
     column = _in_fours(np.where(stored, column, fibres), fibres)                           # [RB / 4, 4, S]
@@ -125,7 +131,7 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...], abreast:
         blocks.append((slots, pattern[slots]))
     groups = [[part for slots, of_slot in blocks
                for part in _patterns_in_fours(column[first:first + each, :, slots], values[first:first + each, :, slots],
-                                              of_slot, pattern_places(n, m), m, fibres, abreast)]
+                                              of_slot, places, m, fibres, abreast)]
               for first in range(0, len(column), each)]
     return _prepared(shape, each * 4 * m, m, min(n, MOST_ROWS), groups, _real(a.dtype))
 
@@ -134,35 +140,34 @@ def _patterns_in_fours(column: np.ndarray, values: np.ndarray, pattern: np.ndarr
                        zeros: int, in_fours: bool) -> list[Part]:
     """column [F, 4, S], values [F, 4, S, n], rising pattern [S], places [C, n] -> the runs of four block rows.
 
-    Where all four store as many fibres they go abreast; where not, they do so for one token, with slots that any of them
-    stores, and are alone for many.
+    Abreast for few tokens, with slots that any of the four stores, and alone for many; where n is 1 and all four store the
+    same slots, abreast for all.
     """
     starts = np.flatnonzero(np.diff(pattern, prepend=-1))                                  # P patterns
     slots_of = np.diff(starts, append=len(pattern))
     stored = column != zeros
-    counts = np.add.reduceat(stored, starts, axis=2, dtype=np.int64).swapaxes(1, 2)        # [F, P, 4]
-    first = (np.arange(len(column))[:, None] * 4 + np.arange(4))[:, None, :, None] * m     # of a block row, in its group
-    rows = first + places[pattern[starts]][None, :, None]                                  # [F, P, 4, n]
+    counts = np.add.reduceat(stored, starts, axis=2, dtype=np.int64)                       # [F, 4, P]
+    first = (np.arange(len(column))[:, None] * 4 + np.arange(4))[:, :, None, None] * m     # of a block row, in its group
+    rows = first + places[pattern[starts]]                                                 # [F, 4, P, n]
     alike = np.logical_and.reduceat((stored == stored[:, :1]).all(axis=1), starts, axis=1) # [F, P]
 
     def abreast(which: np.ndarray, serves: int) -> list[Part]:
         kept = stored.any(axis=1) & np.repeat(which, slots_of, axis=1)                     # [F, S]
         most = np.add.reduceat(kept, starts, axis=1, dtype=np.int64)                       # [F, P]
         used = most > 0
-        return _pieces(np.repeat(most[used], 4), rows[used].reshape(-1, rows.shape[-1]), column.swapaxes(1, 2)[kept],
-                       values.transpose(0, 2, 3, 1)[kept], 4, serves)
+        return _pieces(np.repeat(most[used], 4), rows.swapaxes(1, 2)[used].reshape(-1, rows.shape[-1]),
+                       column.swapaxes(1, 2)[kept], values.transpose(0, 2, 3, 1)[kept], 4, serves)
 
     def alone(which: np.ndarray, serves: int) -> list[Part]:
-        order = np.argsort(np.tile(pattern, 4), kind="stable")                             # pattern, block row, slot
+        used = which[:, None] & (counts > 0)
         kept = stored & np.repeat(which, slots_of, axis=1)[:, None]
-        kept, columns, some = (array.reshape(len(array), -1, *array.shape[3:])[:, order] for array in (kept, column, values))
-        used = which[..., None] & (counts > 0)
-        return _pieces(counts[used], rows[used], columns[kept], some[kept][..., None], 1, serves)
+        return _pieces(counts[used], rows[used], column[kept], values[kept][..., None], 1, serves)
 
     if not in_fours:
         return alone(np.ones_like(alike), ANY)
-    parts = abreast(alike, ANY)
-    return parts if alike.all() else [*parts, *abreast(~alike, ONE_TOKEN), *alone(~alike, MANY_TOKENS)]
+    always = alike & (rows.shape[-1] == 1)
+    both = zip(abreast(~always, ONE_TOKEN | FEW_TOKENS), alone(~always, MANY_TOKENS), strict=True)      # piece of n by piece,
+    return [*abreast(always, ANY), *(part for two in both for part in two)]                             # for few as for many
 
 
 def _pieces(counts: np.ndarray, rows: np.ndarray, columns: np.ndarray, values: np.ndarray, abreast: int,

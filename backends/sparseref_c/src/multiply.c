@@ -7,17 +7,52 @@
  *   row a  acc  acc ...   += value a, broadcast
  *   row b  acc  acc ...   += value b, broadcast        n x V sums stay in registers through a run
  *
- * Where n x V sums are too few to keep the multipliers at work, R runs abreast go side by side.
+ * Where n x V sums are too few to keep the multipliers at work, R runs abreast go side by side.  Where they are enough, runs
+ * stand alone, and those that begin with the same row follow each other: its sums stay in registers through all of them.
  * The order in which a sum grows depends on the weight alone: not on threads, tiles or tokens.
  */
 #include "runs.h"
 #include "tiles.h"
 
-/* Sums in flight: a multiplication takes about four cycles, of which two can begin in each. */
-enum { ENOUGH_SUMS = 8, MOST_SUMS = 16 };
+/* Sums in flight: a multiplication takes about four cycles, of which two can begin in each.  Measured: of runs abreast sixteen are
+ * up to a twentieth faster than eight, where there are registers. */
+enum { ENOUGH_SUMS = 8, MOST_SUMS = 16, SUMS_ABREAST = REGISTERS == 32 ? 16 : 12 };
+
+ALWAYS_INLINE void load_sums(vec *acc, const char *row, const int V)
+{
+#pragma GCC unroll 8
+    for (int j = 0; j < V; j++)
+        acc[j] = load((const REAL *)(row + j * VECTOR_BYTES));
+}
+
+ALWAYS_INLINE void store_sums(char *row, const vec *acc, const int V)
+{
+#pragma GCC unroll 8
+    for (int j = 0; j < V; j++)
+        store((REAL *)(row + j * VECTOR_BYTES), acc[j]);
+}
+
+/* acc[n][V] += a column's values, `apart` in memory, times V vectors of x. */
+ALWAYS_INLINE void multiply_column(vec (*acc)[MOST_VECTORS], const REAL *value, const int apart, const char *x, const int N,
+                                   const int V)
+{
+    vec broadcasts[MOST_ROWS];
+#pragma GCC unroll 4
+    for (int i = 0; i < N; i++)
+        broadcasts[i] = broadcast(value[i * apart]);
+#pragma GCC unroll 8
+    for (int j = 0; j < V; j++) {
+        vec some = load((const REAL *)(x + j * VECTOR_BYTES));
+        if (N > 1)
+            IN_REGISTER(some);                             /* loaded once, not once for each row */
+#pragma GCC unroll 4
+        for (int i = 0; i < N; i++)
+            acc[i][j] += some * broadcasts[i];
+    }
+}
 
 /* R of A runs abreast: y[rows of each] += its values times x; column and value are those of the first of the R. */
-ALWAYS_INLINE void multiply_runs(const Run *run, const uint32_t *restrict column, const REAL *restrict value,
+ALWAYS_INLINE void multiply_abreast(const Run *run, const uint32_t *restrict column, const REAL *restrict value,
                                  const REAL *restrict x, REAL *restrict y, const int N, const int V, const int R, const int A)
 {
     const size_t count = longest(run, R), tile_row = (size_t)V * VECTOR_BYTES;
@@ -28,50 +63,59 @@ ALWAYS_INLINE void multiply_runs(const Run *run, const uint32_t *restrict column
 #pragma GCC unroll 8
     for (int i = 0; i < R * N; i++) {
         sums[i] = (char *)y + run[i / N].row[i % N] * tile_row;
-#pragma GCC unroll 8
-        for (int j = 0; j < V; j++)
-            acc[i][j] = load((REAL *)(sums[i] + j * VECTOR_BYTES));
+        load_sums(acc[i], sums[i], V);
     }
     for (const uint32_t *end = column + count * (size_t)A; column < end; column += A, value += A * N)
 #pragma GCC unroll 8
-        for (int r = 0; r < R; r++) {
-            const char *tokens = (const char *)x + column[r] * tile_row;
-            vec broadcasts[MOST_ROWS];
-#pragma GCC unroll 4
-            for (int i = 0; i < N; i++)
-                broadcasts[i] = broadcast(value[i * A + r]);
-#pragma GCC unroll 8
-            for (int j = 0; j < V; j++) {
-                vec some = load((const REAL *)(tokens + j * VECTOR_BYTES));
-                if (N > 1)
-                    IN_REGISTER(some);                     /* loaded once, not once for each row */
-#pragma GCC unroll 4
-                for (int i = 0; i < N; i++)
-                    acc[r * N + i][j] += some * broadcasts[i];
-            }
-        }
+        for (int r = 0; r < R; r++)
+            multiply_column(acc + r * N, value + r, A, (const char *)x + column[r] * tile_row, N, V);
 #pragma GCC unroll 8
     for (int i = 0; i < R * N; i++)
-#pragma GCC unroll 8
-        for (int j = 0; j < V; j++)
-            store((REAL *)(sums[i] + j * VECTOR_BYTES), acc[i][j]);
+        store_sums(sums[i], acc[i], V);
+}
+
+/* Runs that stand alone, one after the other. */
+ALWAYS_INLINE void multiply_one_by_one(const Run *run, const Run *end, const uint32_t *restrict column, const REAL *restrict value,
+                                  const REAL *restrict x, REAL *restrict y, const int N, const int V)
+{
+    const size_t tile_row = (size_t)V * VECTOR_BYTES;
+    vec acc[MOST_ROWS][MOST_VECTORS];
+    char *sums[MOST_ROWS];
+    while (run < end) {
+        const uint32_t kept = run->row[0];
+        sums[0] = (char *)y + kept * tile_row;
+        load_sums(acc[0], sums[0], V);
+        do {
+#pragma GCC unroll 4
+            for (int i = 1; i < N; i++) {
+                sums[i] = (char *)y + run->row[i] * tile_row;
+                load_sums(acc[i], sums[i], V);
+            }
+            for (const uint32_t *last = column + run->count; column < last; column++, value += N)
+                multiply_column(acc, value, 1, (const char *)x + *column * tile_row, N, V);
+#pragma GCC unroll 4
+            for (int i = 1; i < N; i++)
+                store_sums(sums[i], acc[i], V);
+        } while (++run < end && run->row[0] == kept);
+        store_sums(sums[0], acc[0], V);
+    }
 }
 
 ALWAYS_INLINE void multiply_segment(const Runs *w, const Segment *segment, const REAL *restrict x, REAL *restrict y,
                                     const int N, const int V)
 {
-    const int R = N * V >= ENOUGH_SUMS ? 1 : N * V >= ENOUGH_SUMS / 2 ? 2 : ABREAST;
+    /* Measured: three rows and more leave no general registers for the addresses of four runs. */
+    const int R = N <= 2 && ABREAST * N * V <= SUMS_ABREAST ? ABREAST : 2 * N * V <= SUMS_ABREAST ? 2 : 1;
     const uint32_t *column = w->column + segment->first_column;
     const REAL *value = (const REAL *)w->value + segment->first_value;
     const Run *run = w->runs + segment->first_run, *end = run + segment->runs;
     if (segment->abreast == 1)
-        for (; run < end; column += run->count, value += run->count * N, run++)
-            multiply_runs(run, column, value, x, y, N, V, 1, 1);
+        multiply_one_by_one(run, end, column, value, x, y, N, V);
     else
         for (size_t count; run < end; column += ABREAST * count, value += ABREAST * count * N, run += ABREAST) {
             count = longest(run, ABREAST);
             for (int r = 0; r < ABREAST; r += R)
-                multiply_runs(run + r, column + r, value + r, x, y, N, V, R, ABREAST);
+                multiply_abreast(run + r, column + r, value + r, x, y, N, V, R, ABREAST);
         }
 }
 
@@ -99,7 +143,7 @@ static void NAME(multiply)(const Runs *w, int64_t group, int V, const REAL *x, R
 {
     static void (*const of_v[9])(const Runs *, const Segment *, const REAL *, REAL *) = {
         [1] = multiply_1, [2] = multiply_2, [3] = multiply_3, [4] = multiply_4, [6] = multiply_6, [8] = multiply_8};
-    for (int64_t s = w->segment_of[group]; s < w->segment_of[group + 1]; s++)
-        if (w->segments[s].serves & MANY_TOKENS)
-            of_v[V](w, w->segments + s, x, y);
+    for (const Segment *s = w->segments + w->segment_of[group]; s < w->segments + w->segment_of[group + 1]; s++)
+        if (s->serves & ((int)s->n * V < ENOUGH_SUMS ? FEW_TOKENS : MANY_TOKENS))
+            of_v[V](w, s, x, y);
 }

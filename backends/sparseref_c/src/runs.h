@@ -12,8 +12,10 @@
  *
  * Four runs may go abreast: column 0 of each, column 1 of each, ..., and so their values.  They are the runs of one pattern in
  * four block rows, so that row i of the four is block_rows apart.  All are as long as the longest in memory: a shorter one goes
- * on with the column behind the last, which is 0 in every x.  Where that is much, the same runs stand there twice: abreast for
- * one token, and one by one for many.
+ * on with the column behind the last, which is 0 in every x.
+ *
+ * The same runs may stand there twice: abreast for few tokens, and alone for many, block row by block row, so that its sums stay
+ * in the first-level cache, and those of a row in registers as long as runs begin with it.
  */
 #ifndef SPARSEREF_RUNS_H
 #define SPARSEREF_RUNS_H
@@ -22,7 +24,7 @@
 #include <stdint.h>
 
 enum { MOST_ROWS = 4, MOST_VECTORS = 8, ABREAST = 4 };     /* rows of a run, n above 4 is cut up; vectors of tokens in a tile */
-enum { ONE_TOKEN = 1, MANY_TOKENS = 2 };
+enum { ONE_TOKEN = 1, FEW_TOKENS = 2, MANY_TOKENS = 4 };  /* few: too few for the sums of one run to keep the multipliers at work */
 
 typedef struct {
     uint32_t count;                /* columns */
@@ -43,7 +45,7 @@ typedef struct {
     uint64_t first_value;          /* where its values begin: run by run, column by column, n each, of each run abreast */
     uint32_t n;
     uint16_t abreast;              /* 1, or ABREAST: runs in fours */
-    uint16_t serves;               /* ONE_TOKEN, MANY_TOKENS or both; others pass it by */
+    uint16_t serves;               /* ONE_TOKEN, FEW_TOKENS, MANY_TOKENS or several; others pass it by */
 } Segment;
 
 typedef struct {

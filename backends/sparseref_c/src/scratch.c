@@ -1,8 +1,12 @@
 /* One piece of memory for each thread, kept between calls and freed when the thread ends. */
+#define _GNU_SOURCE                /* madvise */
 #include "scratch.h"
 
 #include <pthread.h>
 #include <stdlib.h>
+#include <sys/mman.h>
+
+enum { HUGE = 1 << 21 };           /* bytes of a large page: a tile whose columns are read in any order has few to look up then */
 
 static pthread_key_t own_memory;
 static pthread_once_t once = PTHREAD_ONCE_INIT;
@@ -32,7 +36,13 @@ void *scratch_memory(size_t bytes)
     }
     if (kept->bytes < bytes) {
         free(kept->memory);
-        kept->memory = aligned_alloc(64, (bytes + 63) / 64 * 64);
+        size_t page = bytes < HUGE / 8 ? 64 : HUGE;
+        bytes = (bytes + page - 1) / page * page;
+        kept->memory = aligned_alloc(page, bytes);
+#ifdef MADV_HUGEPAGE
+        if (kept->memory && page == HUGE)
+            madvise(kept->memory, bytes, MADV_HUGEPAGE);       /* refused: slower, and right */
+#endif
         kept->bytes = kept->memory ? bytes : 0;
     }
     return kept->memory;
