@@ -39,16 +39,27 @@ static Needs needs_of(const Product *p)
     return needs;
 }
 
-/* Tokens of a tile: as many vectors as n leaves registers for, fewer where that keeps all threads at work. */
-static int64_t width_for(int64_t tokens, int64_t widest_run, const Kernels *kernels, int threads)
+/* Into how many pieces of the weight each of few tiles is cut, so that all threads are at work: not where another product
+ * follows, which needs all rows of this one. */
+static int64_t splits_for(int64_t tiles, const Needs *needs, int threads)
+{
+    if (needs->chained || tiles >= threads)
+        return 1;
+    int64_t splits = (threads + tiles - 1) / tiles;
+    return splits < needs->groups ? splits : needs->groups;
+}
+
+/* Tokens of a tile: as many vectors as n leaves registers for, fewer where that is done earlier. */
+static int64_t width_for(int64_t tokens, const Needs *needs, const Kernels *kernels, int threads)
 {
     static const int vectors[] = {8, 6, 4, 3, 2, 1};
-    int most = kernels->vectors_at_most((int)widest_run);
-    int64_t best = 0, least = INT64_MAX;
+    int most = kernels->vectors_at_most((int)needs->widest_run);
+    int64_t best = 0;
+    double least = 1e300;
     for (size_t i = 0; i < sizeof vectors / sizeof *vectors; i++) {
-        int64_t width = (int64_t)vectors[i] * kernels->lanes;
-        int64_t tiles = (tokens + width - 1) / width, rounds = (tiles + threads - 1) / threads;
-        int64_t cost = rounds * (vectors[i] + 1);          /* a vector's loads of weights count about as one more */
+        int64_t width = (int64_t)vectors[i] * kernels->lanes, tiles = (tokens + width - 1) / width;
+        int64_t splits = splits_for(tiles, needs, threads), rounds = (tiles * splits + threads - 1) / threads;
+        double cost = (double)rounds / (double)splits * (vectors[i] + 1);      /* a vector's loads of weights count about as one more */
         if (vectors[i] <= most && cost < least) {
             least = cost;
             best = width;
@@ -95,13 +106,9 @@ int sparseref_linear(const Product *p, int set, int real_bytes, int threads)
     if (p->tokens == 0)
         return SPARSEREF_DONE;
     Needs needs = needs_of(p);
-    Work work = {.product = p, .kernels = kernels, .real_bytes = (size_t)real_bytes, .splits = 1};
-    work.width = width_for(p->tokens, needs.widest_run, kernels, threads);
-    work.tiles = (p->tokens + work.width - 1) / work.width;
-    if (!needs.chained && work.tiles < threads)            /* what follows needs all rows */
-        work.splits = (threads + work.tiles - 1) / work.tiles;
-    if (work.splits > needs.groups)
-        work.splits = needs.groups;
+    int64_t width = width_for(p->tokens, &needs, kernels, threads), tiles = (p->tokens + width - 1) / width;
+    Work work = {.product = p, .kernels = kernels, .real_bytes = (size_t)real_bytes, .width = width, .tiles = tiles,
+                 .splits = splits_for(tiles, &needs, threads)};
     run_tasks(threads, work.tiles * work.splits, one_task, &work);
     return atomic_load(&work.status);
 }
