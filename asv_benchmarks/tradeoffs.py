@@ -33,9 +33,9 @@ DENSITIES = {"50 %": 2, "75 %": 4, "87.5 %": 8, "90 %": 10}
 """Sparsity -> m over n."""
 MOST_FIBRES = 2000
 """Of a chunk; where a row has far fewer, most of it is filling."""
-BLOCKS = {"nmg:1:10:16": [80, 160, 320, 768], "nmg:1:4:16": [80, 160, 320, 768], "nmg:2:8:8": [1, 40, 160, 768],
-          "nmg:2:20:4": [1, 40, 160, 768]}
-"""At n = 1 columns of a block, else of a run at least: SINGLE_COLUMNS and RUN_COLUMNS of preparing.py."""
+BLOCKS = {"nmg:1:10:16": [80, 160, 320, 768], "nmg:1:4:16": [80, 160, 320, 768], "nmg:2:8:8": [2, 24, 80, 320],
+          "nmg:2:20:4": [2, 24, 80, 320]}
+"""At n = 1 columns of a block, else of a run at least: SINGLE_COLUMNS and n times RUN_COLUMNS of preparing.py."""
 SAMPLE = 0.01
 
 
@@ -89,7 +89,8 @@ def measured(w: np.ndarray, x: np.ndarray, group: str, text: str, size: int | No
     single, run_columns = preparing.SINGLE_COLUMNS, preparing.RUN_COLUMNS
     try:
         if size is not None:
-            preparing.SINGLE_COLUMNS, preparing.RUN_COLUMNS = (size, run_columns) if layout.n == 1 else (single, size)
+            mine = (size, run_columns) if layout.n == 1 else (single, size // layout.n)
+            preparing.SINGLE_COLUMNS, preparing.RUN_COLUMNS = mine
         a = placing.sparsify(w, layout, magnitude(w))
         prepared = preparing.prepare(a)
     finally:

@@ -37,6 +37,8 @@ ALWAYS_INLINE void multiply_column(vec (*acc)[MOST_VECTORS], const REAL *value, 
                                    const int V)
 {
     vec broadcasts[MOST_ROWS];
+    if (N == 1)
+        IN_GENERAL_REGISTER(x);                            /* an address of one register: loading and multiplying stay one */
 #pragma GCC unroll 4
     for (int i = 0; i < N; i++)
         broadcasts[i] = broadcast(value[i * apart]);

@@ -48,5 +48,7 @@ enum { REGISTERS = 16 };
 #else
 #define IN_REGISTER(value) __asm__("" : "+x"(value))
 #endif
+/* Nor may it take an address for a sum of two registers. */
+#define IN_GENERAL_REGISTER(address) __asm__("" : "+r"(address))
 
 #endif
