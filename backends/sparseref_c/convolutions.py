@@ -49,26 +49,27 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[An
 def _at_once(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[Any, ...], norm: Norm | None, added: Tensor | None,
              relu: bool) -> Tensor | None:
     """None: something is not as plain as C takes it."""
-    given = [tensor for tensor in (x, bias, added, *(norm or ())[:4]) if tensor is not None]
-    stride, padding, dilation = (_both(one) for one in window[:3])
-    if x.is_meta or torch.is_autocast_enabled(x.device.type):
+    if x.is_meta or torch.is_autocast_enabled(x.device.type) or not isinstance(weight, SparseTensor):
         return None
-    if (not isinstance(weight, SparseTensor) or x.dim() != 4 or weight.dim() != 4 or x.shape[1] != weight.shape[1]
-            or window[3] != 1 or padding is None
-            or any(tensor.dtype != weight.dtype or type(tensor) not in PLAIN for tensor in given)
+    given = [tensor for tensor in (x, bias, added, *(norm or ())[:4]) if tensor is not None]
+    a, shape = weight.sparse, tuple(weight.shape)              # asked once: a subclass of torch's tensors answers slowly
+    dtype = a.values.dtype
+    stride, padding, dilation = (_both(one) for one in window[:3])
+    if (x.dim() != 4 or len(shape) != 4 or x.shape[1] != shape[1] or window[3] != 1 or padding is None
+            or any(tensor.dtype != dtype or type(tensor) not in PLAIN for tensor in given)
             or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (weight, *given)))):
         return None
-    kernel, _ = kernels.choose(weight.sparse, x, False)
+    kernel, _ = kernels.choose(a, x, False)
     if not isinstance(kernel, CKernel):
         return None
     sides = [(side + 2 * p - d * (k - 1) - 1) // s + 1
-             for side, p, d, k, s in zip(x.shape[2:], padding, dilation, weight.shape[2:], stride, strict=True)]
-    if min(sides) < 1 or (added is not None and added.shape != (len(x), weight.shape[0], *sides)):
+             for side, p, d, k, s in zip(x.shape[2:], padding, dilation, shape[2:], stride, strict=True)]
+    if min(sides) < 1 or (added is not None and added.shape != (len(x), shape[0], *sides)):
         return None
-    a, shift = (weight.sparse, bias) if norm is None else _folded(weight.sparse, bias, norm)
-    if a is None:
+    folded, shift = (a, bias) if norm is None else _folded(a, bias, norm)
+    if folded is None:
         return None
-    return kernel.convolve(a, x, shift, weight.shape[2:], stride, padding, dilation, sides, "relu" if relu else None, added)
+    return kernel.convolve(folded, x, shift, shape[2:], stride, padding, dilation, sides, "relu" if relu else None, added)
 
 
 PLAIN = (Tensor, torch.nn.Parameter)

@@ -45,26 +45,26 @@ def _one_by_one(x: Tensor, given: Given) -> Tensor:
 
 
 def _step(x: Tensor, given: Given) -> Step | None:
-    """For C: where the weight is sparse, C takes it, no gradient is wanted, and shapes and dtypes are the plain ones."""
+    """For C: where the weight is sparse, C takes it, no gradient is wanted, no other dtype by autocast, and shapes and dtypes
+    are the plain ones."""
     weight, bias, activation, added, then = given
-    if not isinstance(weight, SparseTensor) or not _plain(x, weight, bias, added):
+    if not isinstance(weight, SparseTensor) or x.is_meta or torch.is_autocast_enabled(x.device.type):
         return None
-    outputs, inputs = weight.shape
-    kernel, _ = kernels.choose(weight.sparse, x.reshape(-1, inputs), weight.turned)
+    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in (x, weight, bias, added)):
+        return None
+    a, (outputs, inputs) = weight.sparse, weight.shape         # asked once: a subclass of torch's tensors answers slowly
+    if not _plain(x, a.values.dtype, outputs, inputs, bias, added):
+        return None
+    kernel, _ = kernels.choose(a, x.reshape(-1, inputs), weight.turned)
     after = None if then is None else _step(x.new_zeros(()).expand(*x.shape[:-1], outputs), then)
     if not isinstance(kernel, CKernel) or (then is not None and after is None):
         return None
     rows = None if added is None else added.reshape(-1, outputs)
-    return Step(weight.sparse, weight.turned, bias, activation, rows, after)
+    return Step(a, weight.turned, bias, activation, rows, after)
 
 
-def _plain(x: Tensor, weight: SparseTensor, bias: Tensor | None, added: Tensor | None) -> bool:
-    """No gradient is wanted, no other dtype by autocast, and shapes and dtypes are the plain ones."""
-    if x.is_meta or torch.is_autocast_enabled(x.device.type):
-        return False
-    if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in (x, weight, bias, added)):
-        return False
-    outputs, inputs = weight.shape
-    return (x.dim() > 0 and x.shape[-1] == inputs and x.dtype == weight.dtype
+def _plain(x: Tensor, dtype: torch.dtype, outputs: int, inputs: int, bias: Tensor | None, added: Tensor | None) -> bool:
+    """Shapes and dtypes are those of a linear, with a residual of the result's shape."""
+    return (x.dim() > 0 and x.shape[-1] == inputs and x.dtype == dtype
             and (bias is None or (bias.shape == (outputs,) and bias.dtype == x.dtype))
             and (added is None or (added.shape == (*x.shape[:-1], outputs) and added.dtype == x.dtype)))
