@@ -13,11 +13,14 @@ pytest.importorskip("asv", reason="the benchmarks need asv")
 pytestmark = pytest.mark.slow
 CHOSEN = {
     "coding.Coding.time_encode": r"\('c', 'nmg:2:8:8'\)", "coding.Keeping.track_energy_kept": "",
-    "coding.Selecting.time_select": r"\('c', 'nmg:2:8:8'\)", "layers.Layer.track_fallbacks": r"\('MiniLM', 'nmg:2:8:8'\)",
+    "coding.Selecting.time_select": r"\('c', 'nmg:2:8:8'\)", "layers.Layer.track_fallbacks": r"\('MiniLM', 'nmg:2:8:8', 1\)",
     "linear.Linear.track_error_over_bound": r"\('768x768', 'nmg:2:8:8', 8, 1\)",
     "operators.Memory.peakmem_linear": r"\('c', 'nmg:2:8:8'\)",
-    "operators.NarrowProducts.track_error_over_bound": r"\('torch', 'linear', 'nmg:2:8:8', 128\)",
-    "operators.Products.track_error_over_bound": r"\('c', '(linear|conv2d)', 'nmg:2:8:8', 128\)"}
+    "linear.Preparing.time_prepare": r"\('768x768', 'nmg:2:8:8'\)",
+    "operators.NarrowErrors.track_error_over_bound": r"\('torch', 'linear', 'nmg:2:8:8', 128, 1\)",
+    "operators.NarrowProducts.time_call": r"\('torch', 'linear', 'nmg:2:8:8', 1, 1\)",
+    "operators.Errors.track_error_over_bound": r"\('c', '(linear|conv2d)', 'nmg:2:8:8', 128, 1\)",
+    "operators.Products.time_call": r"\('c', 'linear', 'nmg:2:8:8', 128, 1\)"}
 """Benchmark -> for which parameters it runs: one of every class, and those that share a cache."""
 
 

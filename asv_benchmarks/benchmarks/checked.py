@@ -1,13 +1,28 @@
 """What every benchmark does before it measures: the kit judges the very call that is going to be timed."""
 
 import numpy as np
+import torch
+from threadpoolctl import threadpool_limits
 
 import sparseref as sr
 from sparseref.backend import cell_of
+from sparseref.bench.machine import cores, use_cores
 from sparseref.conformance.case import Case
 from sparseref.conformance.judge import judge
 from sparseref.conformance.wire import Call
 from sparseref.dtypes import value_dtype
+
+SAMPLING = (3, 10, 1.0)
+"""`repeat` of what is timed: at least, at most, seconds."""
+
+
+def on_threads(count):
+    """This process, which is the benchmark's own, goes on with so many: every library in it, and those that it loads later."""
+    if count > cores():
+        raise NotImplementedError(f"this process may not use {count} cores")
+    use_cores(count)
+    threadpool_limits(count)
+    torch.set_num_threads(count)
 
 
 def checked(backend, operation, *operands, **parameters):

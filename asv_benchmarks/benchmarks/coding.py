@@ -6,7 +6,7 @@ import sparseref as sr
 from sparseref.registry import parse_layout
 from sparseref.sparsifiers import own_sparsifier
 
-from .checked import checked, drawn, made_sparse
+from .checked import SAMPLING, checked, drawn, made_sparse
 
 SHAPE = (768, 768)
 BACKENDS = ["reference", "torch", "jax", "c"]
@@ -19,7 +19,7 @@ class Coding:
     version = "2"
     params = (BACKENDS, FORMATS)
     param_names = ("backend", "format")
-    timeout = 120
+    timeout, rounds, repeat = 120, 1, SAMPLING
 
     def setup_cache(self):
         return made_sparse(FORMATS, *SHAPE)
@@ -43,7 +43,7 @@ class Selecting:
     version = "2"
     params = (BACKENDS, [text for text in FORMATS if "." not in text])
     param_names = ("backend", "format")
-    timeout = 120
+    timeout, rounds, repeat = 120, 1, SAMPLING
 
     def setup(self, backend, text):
         self.dense, self.sparsifier = drawn(*SHAPE), str(own_sparsifier(parse_layout(text)))

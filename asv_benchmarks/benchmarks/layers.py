@@ -10,6 +10,8 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 from transformers import BertConfig, BertModel
 
+from .checked import SAMPLING, on_threads
+
 FORMATS = ["nmg:2:20:4", "nmg:2:8:8", "nmg:2:4:8", "csr:0.9"]
 ROUNDS = 7
 TOLERANCE = 1e-3
@@ -30,15 +32,15 @@ LAYERS = {"BERT-base": lambda: bert(768, 3072, 12), "MiniLM": lambda: bert(384, 
 
 
 class Layer:
-    """One thread; the ratio is taken in turns, so that what disturbs one side disturbs both."""
+    """The ratio is taken in turns, so that what disturbs one side disturbs both."""
 
-    version = "1"
-    params = (list(LAYERS), FORMATS)
-    param_names = ("layer", "format")
-    timeout = 180
+    version = "2"
+    params = (list(LAYERS), FORMATS, [1, 2])
+    param_names = ("layer", "format", "threads")
+    timeout, rounds, repeat = 180, 1, SAMPLING
 
-    def setup(self, layer, text):
-        torch.set_num_threads(1)
+    def setup(self, layer, text, threads):
+        on_threads(threads)
         torch.manual_seed(0)
         self.dense, self.x = LAYERS[layer]()
         self.dense.eval()
@@ -54,19 +56,19 @@ class Layer:
         y = model(self.x)
         return y if isinstance(y, torch.Tensor) else y[0]
 
-    def time_dense(self, layer, text):
+    def time_dense(self, layer, text, threads):
         self.run(self.dense)
 
-    def time_sparse(self, layer, text):
+    def time_sparse(self, layer, text, threads):
         self.run(self.sparse)
 
-    def track_ratio_to_dense(self, layer, text):
+    def track_ratio_to_dense(self, layer, text, threads):
         pairs = [(seconds(lambda: self.run(self.dense)), seconds(lambda: self.run(self.sparse))) for _ in range(ROUNDS)]
         return statistics.median(dense / sparse for dense, sparse in pairs)
 
     track_ratio_to_dense.unit = "times as fast as torch's dense layer"
 
-    def track_fallbacks(self, layer, text):
+    def track_fallbacks(self, layer, text, threads):
         return sum(record.kind == "dense" for record in explain(self.sparse, self.x))
 
     track_fallbacks.unit = "operators that ran on densified operands"
