@@ -40,6 +40,8 @@ from sparseref.sparsifiers.scores import magnitude
 NEAR = 96
 """Columns of which a tile fits the first-level cache beside what else goes through it."""
 FORMATS = ["nmg:1:10:16", "nmg:2:20:4", "nmg:1:8:16", "nmg:2:16:4", "nmg:1:4:16", "nmg:2:8:8", "nmg:2:4:8", "nmg:3:6:4"]
+LOOPS = (1, 2, 3, 4)
+"""The n of which there is a loop; more rows are several runs."""
 SAMPLE = 0.01
 
 
@@ -48,12 +50,15 @@ def main(formats: Annotated[list[str], typer.Option("--format", help="nmg, what 
          tokens: Annotated[int, typer.Option(min=1)] = 128, rounds: Annotated[int, typer.Option(min=3)] = 9,
          json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures there.")] = None) -> None:
     """One thread; medians of rounds in turns. Every product is checked before it is timed."""
+    for text in formats:
+        if getattr(parse_layout(text), "n", 0) not in LOOPS or not text.startswith("nmg"):
+            raise typer.BadParameter(f"wanted: nmg with n of 1 to 4; given: {text}")
     use_cores(1)
     torch.set_num_threads(1)
     borrow_threads()
     rng = np.random.default_rng(0)
     w, x = (rng.standard_normal((side, columns)).astype(np.float32) for side in (rows, tokens))
-    full = {(n, g): f"nmg:{n}:{n}:{g}" for n in (1, 2, 3, 4) for g in (NEAR, columns)}
+    full = {(n, g): f"nmg:{n}:{n}:{g}" for n in LOOPS for g in (NEAR, columns)}
     calls, stored = {}, {}
     for text in (*full.values(), *formats):
         calls[text], stored[text] = product(w, x, text)
@@ -70,7 +75,7 @@ def main(formats: Annotated[list[str], typer.Option("--format", help="nmg, what 
     found: dict[str, Any] = {"processor": processor(), "set": library().name, "peak": peak, "seconds": took, "loop": {},
                              "formats": {}}
     table = Table("n", "x in the first-level cache", "in the second", title="the loop alone, as a share of the machine's peak")
-    for n in (1, 2, 3, 4):
+    for n in LOOPS:
         near, far = loop(full[n, NEAR]), loop(full[n, columns])
         found["loop"][n] = near, far
         table.add_row(str(n), f"{near:.2f}", f"{far:.2f}")
@@ -78,8 +83,8 @@ def main(formats: Annotated[list[str], typer.Option("--format", help="nmg, what 
     limits = Table("format", "its loop", "times torch", "at most, x in the first", "in the second",
                    title=f"torch's dense product: {share:.2f} of the peak; turning x and y: {turning:.3f} of its time")
     for text in formats:
-        at_most = [took["dense"] / (took["turning"] + 2 * tokens * stored[text] / (share * peak))
-                   for share in found["loop"][parse_layout(text).n]]                   # type: ignore[attr-defined]  # nmg
+        at_most = [took["dense"] / (took["turning"] + 2 * tokens * stored[text] / (of_peak * peak))
+                   for of_peak in found["loop"][parse_layout(text).n]]                   # type: ignore[attr-defined]  # nmg
         found["formats"][text] = {"loop": loop(text), "ratio": took["dense"] / took[text], "at_most": at_most}
         limits.add_row(text, f"{loop(text):.2f}", f"{took['dense'] / took[text]:.2f}", *(f"{limit:.2f}" for limit in at_most))
     console = Console()

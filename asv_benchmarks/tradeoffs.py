@@ -33,8 +33,8 @@ DENSITIES = {"50 %": 2, "75 %": 4, "87.5 %": 8, "90 %": 10}
 """Sparsity -> m over n."""
 MOST_FIBRES = 2000
 """Of a chunk; where a row has far fewer, most of it is filling."""
-BLOCKS = {"nmg:1:10:16": [80, 160, 320, 768], "nmg:1:4:16": [80, 160, 320, 768], "nmg:2:8:8": [2, 24, 80, 320],
-          "nmg:2:20:4": [2, 24, 80, 320]}
+BLOCKS = {"nmg:1:10:16": [80, 160, 320, 768], "nmg:1:4:16": [80, 160, 320, 768], "nmg:2:8:8": [2, 24],
+          "nmg:2:4:8": [2, 24, 80, 320]}
 """At n = 1 columns of a block, else of a run at least: SINGLE_COLUMNS and n times RUN_COLUMNS of preparing.py."""
 SAMPLE = 0.01
 

@@ -16,7 +16,7 @@ static int drawn(int below) { return (int)((state = state * 1664525u + 101390422
     {                                                                                                                       \
         static REAL dense[ROWS][COLUMNS], x[MOST_TOKENS][COLUMNS], y[MOST_TOKENS][ROWS], bias[ROWS], value[ROWS * COLUMNS]; \
         static uint32_t column[ROWS * COLUMNS], place[ROWS * COLUMNS];                                                      \
-        static Run runs[ROWS];                                                                                              \
+        static Run runs[2 * ROWS];                                                                                          \
         uint64_t columns = 0, values = 0, count = 0;                                                                        \
         memset(dense, 0, sizeof dense);                                                                                     \
         for (int first = 0; first + A * n <= ROWS; first += A * n) {                                                        \
@@ -41,6 +41,10 @@ static int drawn(int below) { return (int)((state = state * 1664525u + 101390422
                             place[at] = NOWHERE;                                                                            \
                     }                                                                                                       \
                 }                                                                                                           \
+            if (A == 1) {                                  /* one more run of the same rows */                              \
+                runs[count] = runs[count - 1];                                                                              \
+                runs[count].count -= 5, runs[count++ - 1].count = 5;                                                        \
+            }                                                                                                               \
         }                                                                                                                   \
         for (int t = 0; t < tokens; t++)                                                                                    \
             for (int k = 0; k < COLUMNS; k++)                                                                               \
@@ -48,7 +52,7 @@ static int drawn(int below) { return (int)((state = state * 1664525u + 101390422
         for (int r = 0; r < ROWS; r++)                                                                                      \
             bias[r] = (REAL)(drawn(9) - 4);                                                                                 \
         int64_t segment_of[2] = {0, 1};                                                                                     \
-        Segment segment = {.runs = count, .n = (uint32_t)n, .abreast = (uint16_t)A, .serves = ONE_TOKEN | FEW_TOKENS | MANY_TOKENS};     \
+        Segment segment = {.runs = count, .n = (uint32_t)n, .abreast = (uint16_t)A, .serves = 7};                           \
         int group_rows = (ROWS + 4 * n - 1) / (4 * n) * 4 * n;                                                              \
         Runs weight = {ROWS, COLUMNS, group_rows, 1, n, n, segment_of, &segment, runs, column, value};                      \
         Sizes sizes = {1 + 1, 1, (int64_t)count, (int64_t)columns, (int64_t)values};                                        \

@@ -41,14 +41,17 @@ def test_every_instruction_set_of_this_machine_proves_itself(name):
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("tokens", [1, 8, 33, 130])
 def test_threads_do_not_change_a_bit(form, tokens):
-    """Nor does the number of tokens beside a token."""
+    """Nor does the number of tokens beside a token; not the sign of a zero either, of which filling could make another."""
     weight = prepare(sr.sparsify(drawn((300, 150)), form))
-    x, bias = drawn((tokens, 150), seed=1), drawn(300, seed=2)
-    expected = multiply(weight, x, bias, at_most=1)
+    negative = prepare(sr.sparsify(-1 - np.abs(drawn((300, 150))), form))
+    x, bias, zeros = drawn((tokens, 150), seed=1), drawn(300, seed=2), np.full((tokens, 300), -0.0, np.float32)
 
-    for count in (2, 3, 7):
-        assert np.array_equal(expected, multiply(weight, x, bias, at_most=count))
-    assert np.array_equal(expected[:1], multiply(weight, x[:1], bias))
+    for w, xs, first, added in [(weight, x, bias, None), (negative, np.abs(0 * x), zeros[0], zeros)]:
+        expected = multiply(w, xs, first, added=added, at_most=1)
+        for count in (2, 3, 7):
+            assert expected.tobytes() == multiply(w, xs, first, added=added, at_most=count).tobytes()
+        alone = multiply(w, xs[:1], first, added=None if added is None else added[:1])
+        assert expected[:1].tobytes() == alone.tobytes()
 
 
 @pytest.mark.parametrize("form", FORMATS)

@@ -6,7 +6,7 @@ import sparseref as sr
 from sparseref.registry import parse_layout
 from sparseref.sparsifiers import own_sparsifier
 
-from .checked import SAMPLING, checked, drawn, made_sparse
+from .checked import SAMPLING, checked, drawn, made_sparse, woken
 
 SHAPE = (768, 768)
 BACKENDS = ["reference", "torch", "jax", "c"]
@@ -16,7 +16,7 @@ FORMATS = ["nmg:1:10:16", "nmg:2:8:8", "nmg:2:20:4,tail=short", "nm:2:8", "vnm:8
 class Coding:
     """Through the protocol, NumPy arrays in and out."""
 
-    version = "2"
+    version = "3"
     params = (BACKENDS, FORMATS)
     param_names = ("backend", "format")
     timeout, rounds, repeat = 120, 1, SAMPLING
@@ -29,6 +29,8 @@ class Coding:
         self.pattern, self.layout = self.a.pattern, str(self.a.layout)
         self.backend, _ = checked(backend, "encode", self.dense, self.pattern, layout=self.layout)
         checked(backend, "decode", self.a)
+        woken(lambda: self.time_encode(arrays, backend, text))
+        woken(lambda: self.time_decode(arrays, backend, text))
 
     def time_encode(self, arrays, backend, text):
         self.backend.call("encode", self.dense, self.pattern, layout=self.layout)
@@ -40,7 +42,7 @@ class Coding:
 class Selecting:
     """A layout's own sparsifier."""
 
-    version = "2"
+    version = "3"
     params = (BACKENDS, [text for text in FORMATS if "." not in text])
     param_names = ("backend", "format")
     timeout, rounds, repeat = 120, 1, SAMPLING
@@ -48,6 +50,7 @@ class Selecting:
     def setup(self, backend, text):
         self.dense, self.sparsifier = drawn(*SHAPE), str(own_sparsifier(parse_layout(text)))
         self.backend, _ = checked(backend, "select", self.dense, None, None, sparsifier=self.sparsifier)
+        woken(lambda: self.time_select(backend, text))
 
     def time_select(self, backend, text):
         self.backend.call("select", self.dense, None, None, sparsifier=self.sparsifier)

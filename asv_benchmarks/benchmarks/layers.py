@@ -10,7 +10,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 from transformers import BertConfig, BertModel
 
-from .checked import SAMPLING, on_threads
+from .checked import SAMPLING, on_threads, woken
 
 FORMATS = ["nmg:2:20:4", "nmg:2:8:8", "nmg:2:4:8", "csr:0.9"]
 ROUNDS = 7
@@ -50,6 +50,9 @@ class Layer:
         error = float((self.run(self.sparse) - self.run(dense_copy(self.sparse))).abs().max())
         if not error <= TOLERANCE:
             raise AssertionError(f"{layer} in {text} is off by {error:.1e}, so there is nothing to time")
+
+        for model in (self.dense, self.sparse):
+            woken(lambda model=model: self.run(model))
 
     @torch.no_grad()
     def run(self, model):

@@ -16,7 +16,7 @@ from sparseref.bounds import Expected, error_ratio, sum_bound
 from sparseref.registry import parse_layout
 from sparseref.sparsifiers.scores import magnitude
 
-from .checked import SAMPLING, drawn, on_threads
+from .checked import SAMPLING, drawn, on_threads, woken
 
 SHAPES = ["768x768", "3072x768", "768x3072"]
 FORMATS = ["nmg:1:10:16", "nmg:2:20:4", "nmg:2:8:8", "nmg:2:4:8"]
@@ -57,6 +57,7 @@ class Linear:
         self.error = error_ratio(multiply(self.weight, self.x, self.bias), meaning(self.x, a, self.bias)).max()
         if self.error > 1:
             raise AssertionError(f"{text}: error / bound is {self.error:.2f}, so there is nothing to time")
+        woken(lambda: self.sparse(threads))
 
     def sparse(self, threads):
         multiply(self.weight, self.x, self.bias, out=self.out, at_most=threads)
@@ -93,6 +94,7 @@ class Preparing:
 
     def setup(self, shape, text):
         *_, self.a = made(shape, text)
+        woken(lambda: prepare(self.a))
 
     def time_prepare(self, shape, text):
         prepare(self.a)

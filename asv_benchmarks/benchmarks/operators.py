@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from .checked import SAMPLING, checked, drawn, made_sparse, on_threads
+from .checked import SAMPLING, checked, drawn, made_sparse, on_threads, woken
 
 BACKENDS = ["reference", "torch", "jax", "c"]
 FORMATS = ["nmg:2:20:4,tail=short", "nmg:2:8:8", "csr:0.9"]
@@ -34,6 +34,7 @@ class Judged:
             "matmul": ((arrays["square"][text], np.ascontiguousarray(x.T)), {}),
             "conv2d": ((image, arrays["kernels"][text], bias[:64]), WINDOW)}[operator]
         self.backend, self.ratio = checked(backend, operator, *self.operands, **self.parameters)
+        woken(lambda: self.backend.call(operator, *self.operands, **self.parameters))
 
 
 class Products(Judged):

@@ -1,10 +1,10 @@
 """A sparse matrix -> the runs that the kernel multiplies: a weight is prepared once and used often.
 
-nmg keeps its patterns: the g fibres of one are a run of n rows, and the runs of a pattern in four block rows go abreast.  At n
-of 2 and more they stand there once more, alone, for many tokens.  Everything else has runs of one row, four of about equal
-length abreast.  Padding is left out; where only some of four runs have a slot, the others read a column of zeros, number K.
-Order, from the outside in: group of rows, block of columns, four block rows or rows, pattern, slot; alone block row, pattern,
-slot.  Patterns go by their rows, so that as many as possible begin with the same.
+nmg keeps its patterns: the g fibres of one are a run of n rows, and the runs of a pattern in four block rows go abreast.  They
+stand there once more, alone, for many tokens: at n of 2 and more, and where filling leaves the four unlike.  Everything else
+has runs of one row, four of about equal length abreast.  Padding is left out; where only some of four runs have a slot, the
+others read a column of zeros, number K.  Order, from the outside in: group of rows, block of columns, four block rows or rows,
+pattern, slot; alone block row, pattern, slot.  Patterns go by their rows, so that as many as possible begin with the same.
 """
 
 from __future__ import annotations
@@ -24,11 +24,13 @@ from .library import ANY, FEW_TOKENS, MANY_TOKENS, ONE_TOKEN, RUN, SEGMENT, CRun
 GROUP_ROWS = 128
 """At least; sums of so many rows and a tile of tokens lie in the second-level cache."""
 SINGLE_COLUMNS = 160
-"""Of a block of columns at n = 1, unless one chunk has more: every multiplication reads x, so that much of a tile of it has to
-stay in the first-level cache."""
+"""Of a block of columns at n = 1 at most, unless one chunk has more: every multiplication reads x, so that much of a tile of
+it has to stay in the first-level cache."""
 RUN_COLUMNS, MOST_COLUMNS = 12, 1536
-"""Other n: of a run at least, times n, as long runs rarely load and store their sums, and x counts the less the more rows share
+"""Other n, about: of a run times n, as long runs rarely load and store their sums, and x counts the less the more rows share
 it; of a block at most, for the second-level cache."""
+NOTHING = -0.0
+"""The value of a slot that a run abreast lacks: 0 times it is -0, which leaves every sum as it is, -0 among them."""
 MOST_ROWS = 4
 """Of a run, as in src/runs.h."""
 MOST_FILLED = 1.5
@@ -101,7 +103,7 @@ def _rows_in_fours(row: np.ndarray, column: np.ndarray, value: np.ndarray, zeros
     runs = np.zeros(counts.shape, RUN)
     runs["count"], runs["row"][..., 0] = counts, row[starts, None] // 4 * 4 + np.arange(4)
     end, inside = np.cumsum(size * abreast), abreast[four]
-    columns, values = np.full(size[abreast].sum(), zeros), np.zeros(size[abreast].sum(), value.dtype)
+    columns, values = np.full(size[abreast].sum(), zeros), np.full(size[abreast].sum(), NOTHING, value.dtype)
     place = ((end - size)[four] + rank * 4 + row % 4)[inside]
     columns[place], values[place] = column[inside], value[inside]
     alone = runs[~abreast].reshape(-1)
@@ -117,12 +119,12 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...], abreast:
     by_rows = np.lexsort(places.T[::-1])
     places, pattern = places[by_rows], np.argsort(by_rows)[pattern]
     columns = SINGLE_COLUMNS if n == 1 else min(RUN_COLUMNS * n * layout.patterns, MOST_COLUMNS)
-    chunks, each = chunk.max(initial=0) + 1, max(1, columns // (layout.patterns * layout.g))
-    block = chunk * max(1, round(chunks / each)) // chunks                                 # about equally many chunks
+    chunks, wanted = int(chunk.max(initial=0)) + 1, max(1, columns // (layout.patterns * layout.g))
+    block = chunk * (math.ceil(chunks / wanted) if n == 1 else max(1, round(chunks / wanted))) // chunks
     column = layout.slot_chunk_start(fibres) + a["idx"][0].astype(np.int64)                # [RB, S]
     stored = column < fibres                                                               # NMG-C8: the rest is filling
     column = _in_fours(np.where(stored, column, fibres), fibres)                           # [RB / 4, 4, S]
-    values = _in_fours(np.where(stored[..., None], a.values[0], 0), 0)                     # [RB / 4, 4, S, n]
+    values = _in_fours(np.where(stored[..., None], a.values[0], NOTHING), NOTHING)         # [RB / 4, 4, S, n]
     each = -(-GROUP_ROWS // (4 * m))                                                       # fours of a group
     blocks = []
     for one in range(block[-1] + 1 if len(block) else 0):
@@ -183,7 +185,7 @@ def _pieces(counts: np.ndarray, rows: np.ndarray, columns: np.ndarray, values: n
     return parts
 
 
-def _in_fours(array: np.ndarray, to: int) -> np.ndarray:
+def _in_fours(array: np.ndarray, to: float) -> np.ndarray:
     """[RB, ...] -> [ceil(RB / 4), 4, ...], filled up."""
     filled = np.full((-len(array) % 4, *array.shape[1:]), to, array.dtype)
     return np.concatenate([array, filled]).reshape((len(array) + 3) // 4, 4, *array.shape[1:])

@@ -7,8 +7,9 @@
  *   row a  acc  acc ...   += value a, broadcast
  *   row b  acc  acc ...   += value b, broadcast        n x V sums stay in registers through a run
  *
- * Where n x V sums are too few to keep the multipliers at work, R runs abreast go side by side.  Where they are enough, runs
- * stand alone, and those that begin with the same row follow each other: its sums stay in registers through all of them.
+ * Where n x V sums are too few to keep the multipliers at work, R runs abreast go side by side.  Where they are enough, runs of
+ * two rows and more stand alone, and those that begin with the same row follow each other: its sums stay in registers through
+ * all of them.
  * The order in which a sum grows depends on the weight alone: not on threads, tiles or tokens.
  */
 #include "runs.h"
@@ -55,7 +56,7 @@ ALWAYS_INLINE void multiply_column(vec (*acc)[MOST_VECTORS], const REAL *value, 
 
 /* R of A runs abreast: y[rows of each] += its values times x; column and value are those of the first of the R. */
 ALWAYS_INLINE void multiply_abreast(const Run *run, const uint32_t *restrict column, const REAL *restrict value,
-                                 const REAL *restrict x, REAL *restrict y, const int N, const int V, const int R, const int A)
+                                    const REAL *restrict x, REAL *restrict y, const int N, const int V, const int R, const int A)
 {
     const size_t count = longest(run, R), tile_row = (size_t)V * VECTOR_BYTES;
     if (!count)                                            /* another of the four goes on */
@@ -77,8 +78,9 @@ ALWAYS_INLINE void multiply_abreast(const Run *run, const uint32_t *restrict col
 }
 
 /* Runs that stand alone, one after the other. */
-ALWAYS_INLINE void multiply_one_by_one(const Run *run, const Run *end, const uint32_t *restrict column, const REAL *restrict value,
-                                  const REAL *restrict x, REAL *restrict y, const int N, const int V)
+ALWAYS_INLINE void multiply_one_by_one(const Run *run, const Run *end, const uint32_t *restrict column,
+                                       const REAL *restrict value, const REAL *restrict x, REAL *restrict y, const int N,
+                                       const int V)
 {
     const size_t tile_row = (size_t)V * VECTOR_BYTES;
     vec acc[MOST_ROWS][MOST_VECTORS];

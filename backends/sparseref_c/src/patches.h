@@ -17,6 +17,11 @@ typedef struct {
     int64_t to, count, from;       /* places in the tile; where in a channel they begin */
 } Stretch;
 
+static int goes_on(Stretch one, Stretch next, int64_t step)
+{
+    return one.to + one.count == next.to && one.from + one.count * step == next.from;
+}
+
 /* Stretches of the tile's places, from `first` on, whose entry (i, j) lies on the image; -> how many. */
 static int stretches(const Patches *p, int64_t first, int64_t tokens, int64_t i, int64_t j, Stretch *found)
 {
@@ -34,9 +39,8 @@ static int stretches(const Patches *p, int64_t first, int64_t tokens, int64_t i,
         if (y < 0 || y >= p->height || from >= to)
             continue;
         Stretch next_one = {t + from - begin, to - from, y * p->row_stride + (from * p->stride_width + shift) * p->column_stride};
-        Stretch *last = found + count - 1;
-        if (count && last->to + last->count == next_one.to && last->from + last->count * step == next_one.from)
-            last->count += next_one.count;
+        if (count && goes_on(found[count - 1], next_one, step))
+            found[count - 1].count += next_one.count;
         else
             found[count++] = next_one;
     }
@@ -56,7 +60,8 @@ ALWAYS_INLINE void copy_some(REAL *to, const REAL *from, int64_t count)
     if (count >= LANES) {
         for (int64_t t = 0; t + LANES <= count; t += LANES)
             store(to + t, load(from + t));
-        store(to + count - LANES, load(from + count - LANES));
+        if (count % LANES)
+            store(to + count - LANES, load(from + count - LANES));
         return;
     }
     COPY_TWICE(8)
