@@ -36,8 +36,9 @@ ASV := cd asv_benchmarks && ../$(BIN)/asv
 ON := $(if $(MACHINE),--machine $(MACHINE))
 MEASURE := run --environment existing:../$(BIN)/python --set-commit-hash $$(git rev-parse HEAD) --show-stderr
 
-# On one thread, products with 128 tokens; a pattern that names parameters is matched with them.
-QUICK := --bench '^(coding|importing|operators.Memory)' --bench "layers.Layer.track.*, 1[)]" --bench 'operators.*time_call.*128, 1[)]'
+# On one thread, products of two formats with 128 tokens; a pattern that names parameters is matched with them.
+QUICK := --bench '^(coding|importing|operators.Memory)' --bench 'layers.Layer.track.*, 1[)]' \
+	--bench 'operators.*time_call.*(2:8:8|csr).*128, 1[)]'
 
 # make MACHINE=NAME bench: under another name than the host's
 bench: install ## time every backend once, in under 10 minutes, for the commit that is checked out
