@@ -15,7 +15,6 @@ import json
 import statistics
 from collections.abc import Callable
 from pathlib import Path
-from time import perf_counter
 from typing import Annotated, Any
 
 import numpy as np
@@ -30,6 +29,7 @@ from sparseref_c.multiplying import multiply
 from sparseref_c.peers import fma_peak
 from sparseref_c.preparing import prepare
 from sparseref_c.torch_kernel import borrow_threads
+from tradeoffs import seconds
 
 import sparseref as sr
 from sparseref.bench.machine import processor, use_cores
@@ -42,7 +42,6 @@ NEAR = 96
 FORMATS = ["nmg:1:10:16", "nmg:2:20:4", "nmg:1:8:16", "nmg:2:16:4", "nmg:1:4:16", "nmg:2:8:8", "nmg:2:4:8", "nmg:3:6:4"]
 LOOPS = (1, 2, 3, 4)
 """The n of which there is a loop; more rows are several runs."""
-SAMPLE = 0.01
 
 
 def main(formats: Annotated[list[str], typer.Option("--format", help="nmg, what is to be explained.")] = FORMATS,
@@ -50,18 +49,16 @@ def main(formats: Annotated[list[str], typer.Option("--format", help="nmg, what 
          tokens: Annotated[int, typer.Option(min=1)] = 128, rounds: Annotated[int, typer.Option(min=3)] = 9,
          json_file: Annotated[Path | None, typer.Option("--json", help="Write all figures there.")] = None) -> None:
     """One thread; medians of rounds in turns. Every product is checked before it is timed."""
-    for text in formats:
-        if getattr(parse_layout(text), "n", 0) not in LOOPS or not text.startswith("nmg"):
-            raise typer.BadParameter(f"wanted: nmg with n of 1 to 4; given: {text}")
+    wanted = {text: layout_of(text) for text in formats}
     use_cores(1)
     torch.set_num_threads(1)
     borrow_threads()
     rng = np.random.default_rng(0)
     w, x = (rng.standard_normal((side, columns)).astype(np.float32) for side in (rows, tokens))
-    full = {(n, g): f"nmg:{n}:{n}:{g}" for n in LOOPS for g in (NEAR, columns)}
+    full = {(n, g): sr.NMG(n, n, g) for n in LOOPS for g in (NEAR, columns)}
     calls, stored = {}, {}
-    for text in (*full.values(), *formats):
-        calls[text], stored[text] = product(w, x, text)
+    for layout in (*full.values(), *wanted.values()):
+        calls[str(layout)], stored[str(layout)] = product(w, x, layout)
     nothing, y = prepare(sr.encode(np.zeros_like(w), "csr", np.zeros(w.shape, bool))), np.empty((tokens, rows), np.float32)
     calls["turning"] = lambda: multiply(nothing, x, out=y, at_most=1)
     dense = torch.from_numpy(x), torch.from_numpy(w)
@@ -69,8 +66,8 @@ def main(formats: Annotated[list[str], typer.Option("--format", help="nmg, what 
     took = in_turns(calls, rounds)
     peak = max(fma_peak(1) for _ in range(5))
 
-    def loop(text: str) -> float:
-        return 2 * tokens * stored[text] / (took[text] - took["turning"]) / peak
+    def loop(layout: sr.NMG) -> float:
+        return 2 * tokens * stored[str(layout)] / (took[str(layout)] - took["turning"]) / peak
 
     found: dict[str, Any] = {"processor": processor(), "set": library().name, "peak": peak, "seconds": took, "loop": {},
                              "formats": {}}
@@ -82,11 +79,12 @@ def main(formats: Annotated[list[str], typer.Option("--format", help="nmg, what 
     share, turning = 2 * tokens * w.size / took["dense"] / peak, took["turning"] / took["dense"]
     limits = Table("format", "its loop", "times torch", "at most, x in the first", "in the second",
                    title=f"torch's dense product: {share:.2f} of the peak; turning x and y: {turning:.3f} of its time")
-    for text in formats:
-        at_most = [took["dense"] / (took["turning"] + 2 * tokens * stored[text] / (of_peak * peak))
-                   for of_peak in found["loop"][parse_layout(text).n]]                   # type: ignore[attr-defined]  # nmg
-        found["formats"][text] = {"loop": loop(text), "ratio": took["dense"] / took[text], "at_most": at_most}
-        limits.add_row(text, f"{loop(text):.2f}", f"{took['dense'] / took[text]:.2f}", *(f"{limit:.2f}" for limit in at_most))
+    for text, layout in wanted.items():
+        own, ratio = loop(layout), took["dense"] / took[str(layout)]
+        at_most = [took["dense"] / (took["turning"] + 2 * tokens * stored[str(layout)] / (of_peak * peak))
+                   for of_peak in found["loop"][layout.n]]
+        found["formats"][text] = {"loop": own, "ratio": ratio, "at_most": at_most}
+        limits.add_row(text, f"{own:.2f}", f"{ratio:.2f}", *(f"{limit:.2f}" for limit in at_most))
     console = Console()
     console.print(f"{found['processor']}, {library().name}, {rows} x {columns}, {tokens} tokens, one thread, "
                   f"peak {peak / 1e9:.0f} GFLOP/s", highlight=False)
@@ -95,13 +93,21 @@ def main(formats: Annotated[list[str], typer.Option("--format", help="nmg, what 
         json_file.write_text(json.dumps(found, indent=1) + "\n")
 
 
-def product(w: np.ndarray, x: np.ndarray, text: str) -> tuple[Callable[[], Any], int]:
+def layout_of(text: str) -> sr.NMG:
+    """A format of which there is a loop."""
+    layout = parse_layout(text)
+    if not isinstance(layout, sr.NMG) or layout.n not in LOOPS:
+        raise typer.BadParameter(f"wanted: nmg with n of 1 to 4; given: {text}")
+    return layout
+
+
+def product(w: np.ndarray, x: np.ndarray, layout: sr.NMG) -> tuple[Callable[[], Any], int]:
     """w [O, K], x [T, K] -> a call of the product, and how many entries the weight stores."""
-    a = placing.sparsify(w, parse_layout(text), magnitude(w))                          # type: ignore[arg-type]  # nmg
+    a = placing.sparsify(w, layout, magnitude(w))
     weight, y = prepare(a), np.empty((len(x), len(w)), np.float32)
     expected, _ = expected_forward(get_operator("linear"), (x, a, None), {}, "float32")
     if error_ratio(multiply(weight, x), expected).max() > 1:
-        raise AssertionError(f"{text}: the product is wrong, so there is nothing to time")
+        raise AssertionError(f"{layout}: the product is wrong, so there is nothing to time")
     return lambda: multiply(weight, x, out=y, at_most=1), a.nnz
 
 
@@ -111,11 +117,7 @@ def in_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, floa
     with Progress(transient=True) as progress:
         for _ in progress.track(range(rounds), description="rounds"):
             for name, call in calls.items():
-                count, start = 0, perf_counter()
-                while (spent := perf_counter() - start) < SAMPLE:
-                    call()
-                    count += 1
-                samples[name].append(spent / count)
+                samples[name].append(seconds(call))
     return {name: statistics.median(one) for name, one in samples.items()}
 
 

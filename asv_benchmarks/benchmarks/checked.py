@@ -18,16 +18,22 @@ SAMPLING = (3, 10, 1.0)
 """`repeat` of what is timed: at least, at most, seconds; of these setup, which asv calls before each sample, is a part."""
 
 
-ENOUGH = 0.1
-
-
 def woken(call):
     """What is timed is asv's first call after setup: caches, threads and branches have seen it before."""
     start = perf_counter()
     for _ in range(3):
         call()
-        if perf_counter() - start > ENOUGH:
+        if perf_counter() - start > 0.1:                       # slow enough not to need more
             break
+
+
+def seconds(call, least=0.02):
+    """Of one call, of so many in a row that they take `least`."""
+    calls, start = 0, perf_counter()
+    while perf_counter() - start < least:
+        call()
+        calls += 1
+    return (perf_counter() - start) / calls
 
 
 def on_threads(count):

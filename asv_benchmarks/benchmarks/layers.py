@@ -2,7 +2,6 @@
 
 import copy
 import statistics
-from time import perf_counter
 
 import torch
 from sparseref_torch import SparsityBuilder, dense_copy, explain
@@ -10,7 +9,7 @@ from torch import nn
 from torchvision.models.resnet import BasicBlock
 from transformers import BertConfig, BertModel
 
-from .checked import SAMPLING, on_threads, woken
+from .checked import SAMPLING, on_threads, seconds, woken
 
 FORMATS = ["nmg:2:20:4", "nmg:2:8:8", "nmg:2:4:8", "csr:0.9"]
 ROUNDS = 7
@@ -75,13 +74,3 @@ class Layer:
         return sum(record.kind == "dense" for record in explain(self.sparse, self.x))
 
     track_fallbacks.unit = "operators that ran on densified operands"
-
-
-def seconds(call, least=0.02):
-    """Of one call, of so many in a row that they take `least`."""
-    call()
-    calls, start = 0, perf_counter()
-    while perf_counter() - start < least:
-        call()
-        calls += 1
-    return (perf_counter() - start) / calls

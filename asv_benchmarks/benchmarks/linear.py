@@ -1,7 +1,6 @@
 """y = x W^T + b with a sparse W in C, against torch's dense product; seconds, ratio and share of the machine's peak."""
 
 import statistics
-from time import perf_counter
 
 import numpy as np
 import torch
@@ -16,7 +15,7 @@ from sparseref.bounds import Expected, error_ratio, sum_bound
 from sparseref.registry import parse_layout
 from sparseref.sparsifiers.scores import magnitude
 
-from .checked import SAMPLING, drawn, on_threads, woken
+from .checked import SAMPLING, drawn, on_threads, seconds, woken
 
 SHAPES = ["768x768", "3072x768", "768x3072"]
 FORMATS = ["nmg:1:10:16", "nmg:2:20:4", "nmg:2:8:8", "nmg:2:4:8"]
@@ -98,12 +97,3 @@ class Preparing:
 
     def time_prepare(self, shape, text):
         prepare(self.a)
-
-
-def seconds(call, least=0.01):
-    """Of one call, of so many in a row that they take `least`."""
-    calls, start = 0, perf_counter()
-    while perf_counter() - start < least:
-        call()
-        calls += 1
-    return (perf_counter() - start) / calls
