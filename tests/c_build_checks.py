@@ -43,13 +43,16 @@ def first_failure(profile: str = "quick") -> str | None:
 
 def shapes_and_threads() -> str | None:
     """What the kit's small shapes do not reach: wide tiles, strides, what is added, ties of the greedy, many threads."""
+    from sparseref_c import preparing
     from sparseref_c.choosing import CGreedyNMG
     from sparseref_c.multiplying import activated, multiply
     from sparseref_c.preparing import prepare
 
+    preparing.LOOKS_UP = library.library().name                # others than AVX-512 have to understand its weights
     rng = np.random.default_rng(0)
     wide = prepare(sr.sparsify(rng.integers(-4, 5, (400, 200)).astype(np.float32), "nmg:1:4:8"))
-    for form in ("nmg:1:4:8", "nmg:1:10:2", "nmg:2:6:3", "nmg:3:6:2,tail=short", "nmg:4:7:1", "csr:0.6"):
+    for form in ("nmg:1:4:8", "nmg:1:10:2", "nmg:1:6:16", "nmg:1:8:15", "nmg:1:10:16",   # a table of each size
+                 "nmg:2:6:3", "nmg:3:6:2,tail=short", "nmg:4:7:1", "csr:0.6"):
         w = rng.integers(-4, 5, (400, 131)).astype(np.float32)
         a = sr.sparsify(w, form)
         weight, kept = prepare(a), sr.decode(a)
@@ -65,6 +68,11 @@ def shapes_and_threads() -> str | None:
                 turned = multiply(weight, x, out=np.empty((400, tokens), np.float32).T, at_most=threads)
                 if not np.array_equal(x @ kept.T, turned):
                     return f"{form}, {tokens} tokens side by side"
+        for column in range(131):                              # infinity meets rows that store it, and no filling
+            one = np.zeros((1, 131), np.float32)
+            one[0, column] = np.inf
+            if not np.array_equal(np.isfinite(multiply(weight, one)[0]), ~a.pattern[:, column]):
+                return f"{form}, one token, infinite at {column}"
     for kernel, stride, padding, dilation, sides in (((3, 3), 1, 1, 1, (9, 37)), ((3, 2), (2, 3), (0, 2), (1, 2), (12, 30)),
                                                      ((1, 1), 2, 0, 1, (7, 7)), ((5, 5), 1, 4, 1, (6, 21))):
         image = rng.integers(-3, 4, (2, 3, *sides)).astype(np.float32)

@@ -5,12 +5,13 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ROWS = 37, COLUMNS = 53, MOST_TOKENS = 70, NOWHERE = ROWS * COLUMNS };
+enum { ROWS = 37, COLUMNS = 64, MOST_TOKENS = 70, NOWHERE = ROWS * COLUMNS };
 
 static unsigned state = 1;
 static int drawn(int below) { return (int)((state = state * 1664525u + 1013904223u) >> 16) % below; }
 
-/* Runs of n rows, A of them abreast, of about a quarter of the columns each; a shorter one goes on with the column of zeros. */
+/* Runs of n rows, A of them abreast, of about a quarter of the columns each; a shorter one goes on with the column of zeros,
+ * and with values, which must not count. */
 #define CHECK(REAL)                                                                                                         \
     static int wrong_##REAL(int set, int n, int A, int tokens, int threads)                                                 \
     {                                                                                                                       \
@@ -20,9 +21,9 @@ static int drawn(int below) { return (int)((state = state * 1664525u + 101390422
         uint64_t columns = 0, values = 0, count = 0;                                                                        \
         memset(dense, 0, sizeof dense);                                                                                     \
         for (int first = 0; first + A * n <= ROWS; first += A * n) {                                                        \
-            int begin[ABREAST], k;                                                                                          \
+            int begin[SIXTEEN], k;                                                                                          \
             for (int r = 0; r < A; r++, count++) {                                                                          \
-                begin[r] = drawn(4);                                                                                        \
+                begin[r] = drawn(5);                                                                                        \
                 runs[count] = (Run){.count = (uint32_t)(COLUMNS - begin[r] + 3) / 4};                                       \
                 for (int i = 0; i < n; i++)                                                                                 \
                     runs[count].row[i] = (uint32_t)(first + r * n + i);                                                     \
@@ -34,13 +35,17 @@ static int drawn(int below) { return (int)((state = state * 1664525u + 101390422
                     for (int i = 0; i < n; i++) {                                                                           \
                         uint64_t at = values + (uint64_t)(i * A + r);                                                       \
                         place[at] = (uint32_t)((first + r * n + i) * COLUMNS + k);                                          \
-                        value[at] = k < COLUMNS ? (REAL)(drawn(9) - 4) : 0;                                                 \
+                        value[at] = (REAL)(drawn(9) - 4);                                                                   \
                         if (k < COLUMNS)                                                                                    \
                             dense[first + r * n + i][k] = value[at];                                                        \
                         else                                                                                                \
                             place[at] = NOWHERE;                                                                            \
                     }                                                                                                       \
                 }                                                                                                           \
+            if (A == SIXTEEN) {                            /* one for all */                                                \
+                count -= SIXTEEN - 1;                                                                                       \
+                runs[count - 1].count = longest(runs + count - 1, SIXTEEN);                                                 \
+            }                                                                                                               \
             if (A == 1) {                                  /* one more run of the same rows */                              \
                 runs[count] = runs[count - 1];                                                                              \
                 runs[count].count -= 5, runs[count++ - 1].count = 5;                                                        \
@@ -52,7 +57,8 @@ static int drawn(int below) { return (int)((state = state * 1664525u + 101390422
         for (int r = 0; r < ROWS; r++)                                                                                      \
             bias[r] = (REAL)(drawn(9) - 4);                                                                                 \
         int64_t segment_of[2] = {0, 1};                                                                                     \
-        Segment segment = {.runs = count, .n = (uint32_t)n, .abreast = (uint16_t)A, .serves = 7};                           \
+        Segment segment = {.runs = count, .n = (uint32_t)n, .abreast = (uint16_t)A, .x_columns = COLUMNS,                   \
+                           .serves = A == SIXTEEN ? ONE_TOKEN : ONE_TOKEN | FEW_TOKENS | MANY_TOKENS};                      \
         int group_rows = (ROWS + 4 * n - 1) / (4 * n) * 4 * n;                                                              \
         Runs weight = {ROWS, COLUMNS, group_rows, 1, n, n, segment_of, &segment, runs, column, value};                      \
         Sizes sizes = {1 + 1, 1, (int64_t)count, (int64_t)columns, (int64_t)values};                                        \
@@ -93,7 +99,7 @@ int main(void)
     for (int set = 0; set < sparseref_sets(); set++)
         for (int n = 1; n <= MOST_ROWS; n++)
             for (int tokens = 1; tokens <= MOST_TOKENS; tokens++)
-                for (int A = 1; A <= ABREAST; A += ABREAST - 1)
+                for (int A = 1; A <= (n == 1 && tokens == 1 ? SIXTEEN : ABREAST); A = A == 1 ? ABREAST : 4 * A)
                     for (int threads = 1; threads <= 2; threads++)
                         if (sparseref_set_runs_here(set)
                             && (wrong_float(set, n, A, tokens, threads) || wrong_double(set, n, A, tokens, threads))) {

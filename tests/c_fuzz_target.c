@@ -79,10 +79,16 @@ static Weight weight_of(Bytes *from, int64_t columns)
         for (int64_t k = below(from, 3); k > 0 && count < MOST_SEGMENTS; k--) {
             Segment *s = &segments[count++];
             *s = (Segment){.first_run = (uint64_t)runs, .first_column = (uint64_t)used, .first_value = (uint64_t)values,
-                           .n = (uint32_t)(1 + below(from, m < 4 ? m : 4)), .abreast = below(from, 2) ? 4 : 1, .serves = 7};
+                           .n = (uint32_t)(1 + below(from, m < 4 ? m : 4)), .abreast = below(from, 2) ? 4 : 1, .serves = 7,
+                           .x_columns = (uint32_t)columns};
+            if (!below(from, 3))
+                s->n = 1, s->abreast = SIXTEEN, s->serves = ONE_TOKEN;
             for (int64_t i = below(from, 3); i > 0 && runs + 4 <= MOST_RUNS; i--) {
                 uint32_t longest = 0, base = (uint32_t)(below(from, group_rows / (4 * m)) * 4 * m);
-                for (int r = 0; r < s->abreast; r++) {
+                int together = s->abreast == SIXTEEN ? 1 : s->abreast;
+                if (s->abreast == SIXTEEN)
+                    base = (uint32_t)(below(from, (group_rows + 15) / 16) * 16);
+                for (int r = 0; r < together; r++) {
                     run[runs + r] = (Run){.count = (uint32_t)below(from, 5)};
                     longest = run[runs + r].count > longest ? run[runs + r].count : longest;
                     for (uint32_t j = 0; j < s->n; j++)
@@ -93,10 +99,11 @@ static Weight weight_of(Bytes *from, int64_t columns)
                     break;
                 for (int64_t c = 0; c < more; c++)
                     column[used++] = (uint32_t)below(from, columns + 1);
-                runs += s->abreast, s->runs += s->abreast, values += more * s->n;
+                runs += together, s->runs += (uint64_t)together, values += more * s->n;
             }
             lie(from, &s->first_run, 8), lie(from, &s->runs, 8), lie(from, &s->first_column, 8), lie(from, &s->first_value, 8);
             lie(from, &s->n, 4), lie(from, &s->abreast, 2), lie(from, &s->serves, 2);
+            lie(from, &s->first_x, 4), lie(from, &s->x_columns, 4);
         }
         segment_of[g + 1] = count;
     }

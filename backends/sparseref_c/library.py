@@ -20,7 +20,7 @@ ISA, THREADS = "SPARSEREF_C_ISA", "SPARSEREF_NUM_THREADS"
 
 RUN = np.dtype([("count", "u4"), ("row", "u4", 4)])
 SEGMENT = np.dtype([("first_run", "u8"), ("runs", "u8"), ("first_column", "u8"), ("first_value", "u8"),
-                    ("n", "u4"), ("abreast", "u2"), ("serves", "u2")])
+                    ("n", "u4"), ("abreast", "u2"), ("serves", "u2"), ("first_x", "u4"), ("x_columns", "u4")])
 """Run and Segment of src/runs.h."""
 ONE_TOKEN, FEW_TOKENS, MANY_TOKENS = 1, 2, 4
 ANY = ONE_TOKEN | FEW_TOKENS | MANY_TOKENS
@@ -48,6 +48,14 @@ class CSizes(ctypes.Structure):
     _fields_ = _integers("groups", "segments", "runs", "columns", "values")
 
 
+def address(array: np.ndarray) -> int:
+    """Where its first element is.  What may be written to answers three times as fast as `array.ctypes`: in a third of 1 us."""
+    flags = array.flags
+    if flags.c_contiguous and flags.writeable and array.size:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))
+    return array.ctypes.data
+
+
 class CMatrix(ctypes.Structure):
     """Matrix of src/runs.h."""
 
@@ -58,8 +66,8 @@ class CMatrix(ctypes.Structure):
         """An array [M, N] of any strides, or none."""
         if array is None:
             return cls(None, 0, 0)
-        outer, inner = (stride // array.itemsize for stride in array.strides)
-        return cls(array.ctypes.data, outer, inner)
+        (outer, inner), size = array.strides, array.itemsize
+        return cls(address(array), outer // size, inner // size)
 
 
 class CPatches(ctypes.Structure):

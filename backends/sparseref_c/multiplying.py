@@ -9,7 +9,7 @@ import numpy as np
 
 from sparseref import SpecError
 
-from .library import ACTIVATIONS, CMatrix, CPatches, CProduct, Library, library, threads
+from .library import ACTIVATIONS, CMatrix, CPatches, CProduct, Library, address, library, threads
 from .preparing import Prepared
 
 NOWHERE = CMatrix(None, 0, 0)
@@ -34,7 +34,7 @@ def multiply(weight: Prepared, x: np.ndarray, bias: np.ndarray | None = None, ac
     if readable("out", y, shape, weight) is not y or not y.flags.writeable:               # CLIB-3
         raise SpecError("CLIB-3", "the result cannot be written there.", wanted="aligned memory that may be written to",
                         given=f"strides {y.strides}, writeable: {y.flags.writeable}", fix="leave `out` out")
-    run(product(weight, CMatrix.of(x), CMatrix.of(y), None if bias is None else bias.ctypes.data, activation, CMatrix.of(added),
+    run(product(weight, CMatrix.of(x), CMatrix.of(y), None if bias is None else address(bias), activation, CMatrix.of(added),
                 len(x)), weight.dtype, at_most, using)
     return y
 
@@ -46,7 +46,8 @@ def readable(what: str, array: np.ndarray, shape: tuple[int, ...], weight: Prepa
                         wanted=f"{shape} for a weight {weight.shape}")
     if array.dtype != weight.dtype:                                                        # CORE-D2
         raise SpecError("CORE-D2", f"{what} and the weight differ in dtype.", wanted=weight.dtype.name, given=array.dtype.name)
-    fits = array.flags.aligned and all(stride % array.itemsize == 0 for stride in array.strides)
+    flags = array.flags
+    fits = flags.aligned and (flags.c_contiguous or all(stride % array.itemsize == 0 for stride in array.strides))
     return array if fits else array.copy()
 
 
@@ -58,9 +59,8 @@ def product(weight: Prepared, x: CMatrix, y: CMatrix, bias: int | None, activati
     The caller keeps that memory, but for the weight, which is held.  then: a product of this one's result, so that y is not
     written; beside: one more product of the same x; added_first: before the activation.
     """
-    pointers = [None if one is None else ctypes.pointer(one) for one in (patches, then, beside)]
-    what = CProduct(ctypes.pointer(weight.runs), x, y, added or NOWHERE, bias, tokens, ACTIVATIONS[activation],
-                    added_first, *pointers)
+    what = CProduct(ctypes.pointer(weight.runs), x, y, added or NOWHERE, bias, tokens, ACTIVATIONS[activation], added_first,
+                    *(one and ctypes.pointer(one) for one in (patches, then, beside)))
     what.held = weight                                         # nobody else may keep its arrays
     return what
 

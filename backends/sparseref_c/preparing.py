@@ -3,8 +3,9 @@
 nmg keeps its patterns: the g fibres of one are a run of n rows, and the runs of a pattern in four block rows go abreast.  They
 stand there once more, alone, for many tokens: at n of 2 and more, and where filling leaves the four unlike.  Everything else
 has runs of one row, four of about equal length abreast.  Padding is left out; where only some of four runs have a slot, the
-others read a column of zeros, number K.  Order, from the outside in: group of rows, block of columns, four block rows or rows,
-pattern, slot; alone block row, pattern, slot.  Patterns go by their rows, so that as many as possible begin with the same.
+others read a column of zeros, number K.  For one token rows go abreast by sixteens at n = 1, where a vector of that length
+looks up what it multiplies.  Order, from the outside in: group of rows, block of columns, four block rows or rows, pattern,
+slot; alone block row, pattern, slot.  Patterns go by their rows, so that as many as possible begin with the same.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ import numpy as np
 from sparseref import NMG, SparseArray
 from sparseref.layouts.patterns import pattern_places
 
-from .library import ANY, FEW_TOKENS, MANY_TOKENS, ONE_TOKEN, RUN, SEGMENT, CRuns, CSizes, load
+from .library import ANY, FEW_TOKENS, MANY_TOKENS, ONE_TOKEN, RUN, SEGMENT, CRuns, CSizes, instruction_sets, load
 
 GROUP_ROWS = 128
 """At least; sums of so many rows and a tile of tokens lie in the second-level cache."""
@@ -33,6 +34,11 @@ NOTHING = -0.0
 """The value of a slot that a run abreast lacks: 0 times it is -0, which leaves every sum as it is, -0 among them."""
 MOST_ROWS = 4
 """Of a run, as in src/runs.h."""
+SIXTEEN, TABLE_COLUMNS, MOST_LOOKED_UP = 16, 64, 160
+"""Rows abreast for one token, as in src/runs.h; columns that their x is looked up in, about and at most: in more of them a
+look-up takes longer."""
+LOOKS_UP = "avx512"
+"""The instruction set that has look-ups; others would gain nothing."""
 MOST_FILLED = 1.5
 """Times its entries that the memory of four rows abreast is at most; others stay alone."""
 
@@ -90,6 +96,21 @@ def _from_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape:
     return _prepared(shape, GROUP_ROWS, 1, 1, parts, real)
 
 
+def _in_sixteens(place: np.ndarray, column: np.ndarray, value: np.ndarray, zeros: int) -> Part:
+    """Entries of one group and table, those of each place of a sum in the order in which it grows -> sixteen places abreast."""
+    order = np.argsort(place, kind="stable")
+    place, column, value = place[order], column[order], value[order]
+    counts = np.bincount(place, minlength=-(-(int(place.max(initial=0)) + 1) // SIXTEEN) * SIXTEEN)
+    rank = np.arange(len(place)) - (np.cumsum(counts) - counts)[place]
+    most = counts.reshape(-1, SIXTEEN).max(axis=1)
+    to = ((np.cumsum(most) - most)[place // SIXTEEN] + rank) * SIXTEEN + place % SIXTEEN
+    columns, values = np.full(SIXTEEN * most.sum(), zeros), np.full(SIXTEEN * most.sum(), NOTHING, value.dtype)
+    columns[to], values[to] = column, value
+    runs = np.zeros(np.count_nonzero(most), RUN)
+    runs["count"], runs["row"][:, 0] = most[most > 0], np.flatnonzero(most) * SIXTEEN
+    return Part(runs, columns, values, 1, SIXTEEN, ONE_TOKEN)
+
+
 def _rows_in_fours(row: np.ndarray, column: np.ndarray, value: np.ndarray, zeros: int, most: float) -> list[Part]:
     """One group's entries, by block of columns, row and column -> four rows abreast where about as long; rows alone."""
     begins = np.diff(row // 4, prepend=-1).astype(bool) | np.diff(column // SINGLE_COLUMNS, prepend=-1).astype(bool)
@@ -126,16 +147,37 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...], abreast:
     column = _in_fours(np.where(stored, column, fibres), fibres)                           # [RB / 4, 4, S]
     values = _in_fours(np.where(stored[..., None], a.values[0], NOTHING), NOTHING)         # [RB / 4, 4, S, n]
     each = -(-GROUP_ROWS // (4 * m))                                                       # fours of a group
+    table = chunk // max(1, TABLE_COLUMNS // (layout.patterns * layout.g))
     blocks = []
     for one in range(block[-1] + 1 if len(block) else 0):
         slots = np.flatnonzero(block == one)
-        slots = slots[np.argsort(pattern[slots], kind="stable")]
-        blocks.append((slots, pattern[slots]))
-    groups = [[part for slots, of_slot in blocks
-               for part in _patterns_in_fours(column[first:first + each, :, slots], values[first:first + each, :, slots],
-                                              of_slot, places, m, fibres, abreast)]
+        blocks.append(slots[np.argsort(pattern[slots], kind="stable")])
+    groups = [[part for slots in blocks
+               for part in _of_block(column[first:first + each, :, slots], values[first:first + each, :, slots],
+                                     pattern[slots], table[slots], places, m, fibres, abreast)]
               for first in range(0, len(column), each)]
     return _prepared(shape, each * 4 * m, m, min(n, MOST_ROWS), groups, _real(a.dtype))
+
+
+def _of_block(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, table: np.ndarray, places: np.ndarray, m: int,
+              zeros: int, abreast: bool) -> list[Part]:
+    """As `_patterns_in_fours`, and for one token rows in sixteens at n = 1, where a table [S] holds the columns of its slots.
+
+    A sum grows in the same order in both: by chunk and slot.
+    """
+    parts = _patterns_in_fours(column, values, pattern, places, m, zeros, abreast)
+    if not abreast or places.shape[1] > 1 or _real(values.dtype) != np.float32 or LOOKS_UP not in instruction_sets(load()):
+        return parts
+    sixteens = []
+    for slots in (np.flatnonzero(table == one) for one in np.unique(table)):
+        four, row, slot = np.nonzero(column[..., slots] != zeros)
+        slot = slots[slot]
+        place = 4 * m * four + 4 * places[pattern[slot], 0] + row                          # of its sum, as src/single.h says
+        sixteens.append(_in_sixteens(place, column[four, row, slot], values[four, row, slot, 0], zeros))
+    filled = sum(len(part.columns) for part in sixteens) > MOST_FILLED * np.count_nonzero(column != zeros)
+    if filled or any(_span(part.columns, zeros)[1] > MOST_LOOKED_UP for part in sixteens):
+        return parts
+    return [*(part._replace(serves=part.serves & ~ONE_TOKEN) for part in parts), *sixteens]
 
 
 def _patterns_in_fours(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, places: np.ndarray, m: int,
@@ -211,6 +253,8 @@ def _prepared(shape: tuple[int, ...], group_rows: int, block_rows: int, widest: 
         segments[field] = np.append(0, np.cumsum(sizes, dtype=np.uint64))[:-1]
     for field in ("n", "abreast", "serves"):
         segments[field] = [getattr(part, field) for part in parts]
+    spans = np.array([_span(part.columns, shape[1]) for part in parts], int).reshape(-1, 2)
+    segments["first_x"], segments["x_columns"] = spans.T
     arrays = (np.cumsum([0, *(len(group) for group in groups)]), segments,
               np.concatenate([np.zeros(0, RUN), *(part.runs for part in parts)]),
               np.concatenate([np.zeros(0, np.int64), *(part.columns for part in parts)]).astype(np.uint32),
@@ -220,6 +264,12 @@ def _prepared(shape: tuple[int, ...], group_rows: int, block_rows: int, widest: 
     found = CRuns(rows, columns, group_rows, len(groups), widest, block_rows, *pointers)
     assert not load().sparseref_check(found, CSizes(*(array.size for array in arrays)))    # of a valid array
     return Prepared((rows, columns), np.dtype(real), found, arrays)
+
+
+def _span(columns: np.ndarray, zeros: int) -> tuple[int, int]:
+    """-> the first column and how many there are up to the last, but for that of zeros."""
+    stored = columns[columns != zeros]
+    return (int(stored.min()), int(np.ptp(stored)) + 1) if len(stored) else (0, 0)
 
 
 def _real(dtype: np.dtype[Any]) -> Any:

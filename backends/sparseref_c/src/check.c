@@ -14,24 +14,41 @@ static int in_step(const Runs *w, const Run *run, uint32_t r, uint32_t i)
     return run->row[i] % (ABREAST * w->block_rows) < w->block_rows && run[r].row[i] == run->row[i] + r * w->block_rows;
 }
 
+/* Sixteen sums, of which some may lie behind the last. */
+static int good_sixteen(const Runs *w, const Run *run)
+{
+    return run->row[0] % SIXTEEN == 0 && (int64_t)run->row[0] < w->group_rows;
+}
+
+/* Behind the last column stands 0. */
+static int good_column(const Runs *w, const Segment *s, uint32_t column)
+{
+    return (int64_t)column == w->columns || (column >= s->first_x && column - s->first_x < s->x_columns);
+}
+
 static int good_segment(const Runs *w, const Sizes *sizes, const Segment *s)
 {
     if (s->n < 1 || s->n > MOST_ROWS || (int64_t)s->n > w->widest_run || !within(s->first_run, s->runs, sizes->runs)
-        || !within(s->first_column, 0, sizes->columns) || !within(s->first_value, 0, sizes->values))
+        || !within(s->first_column, 0, sizes->columns) || !within(s->first_value, 0, sizes->values)
+        || !within(s->first_x, s->x_columns, w->columns))
         return 0;
-    if (s->abreast != 1 && (s->abreast != ABREAST || s->runs % ABREAST))
+    int sixteen = s->abreast == SIXTEEN;
+    if (sixteen ? s->n != 1 || s->serves != ONE_TOKEN : s->abreast != 1 && (s->abreast != ABREAST || s->runs % ABREAST))
         return 0;
+    uint32_t together = sixteen ? 1 : s->abreast;          /* runs */
     uint64_t column = s->first_column, value = s->first_value;
-    for (const Run *run = w->runs + s->first_run, *end = run + s->runs; run < end; run += s->abreast) {
-        uint64_t columns = longest(run, (int)s->abreast) * s->abreast;
+    for (const Run *run = w->runs + s->first_run, *end = run + s->runs; run < end; run += together) {
+        uint64_t columns = longest(run, (int)together) * s->abreast;
         if (!within(column, columns, sizes->columns) || !within(value, columns * s->n, sizes->values))
             return 0;
-        for (uint32_t r = 0; r < s->abreast; r++)
+        if (sixteen && !good_sixteen(w, run))
+            return 0;
+        for (uint32_t r = 0; r < together; r++)
             for (uint32_t i = 0; i < s->n; i++)
-                if ((int64_t)run[r].row[i] >= w->group_rows || (s->abreast > 1 && !in_step(w, run, r, i)))
+                if ((int64_t)run[r].row[i] >= w->group_rows || (together > 1 && !in_step(w, run, r, i)))
                     return 0;
         for (uint64_t end_column = column + columns; column < end_column; column++)
-            if ((int64_t)w->column[column] > w->columns)       /* w->columns: zeros */
+            if (!good_column(w, s, w->column[column]))
                 return 0;
         value += columns * s->n;
     }

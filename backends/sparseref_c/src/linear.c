@@ -68,12 +68,12 @@ static int64_t rows_of(const Runs *w, int64_t group)
 static void multiply_token(const Product *p, const REAL *x, int64_t token, Share share, REAL *scratch)
 {
     const Runs *w = p->weight;
-    REAL *sums = scratch, *in_order = sums + w->group_rows;
+    REAL *sums = scratch, *in_order = sums + w->group_rows + SIXTEEN;
     uint32_t *place = (uint32_t *)(in_order + w->group_rows);
     place_sums(w, w->group_rows, place);
     for (int64_t group = share.first; group < share.end; group++) {
         int64_t first_row = group * w->group_rows, rows = rows_of(w, group);
-        memset(sums, 0, sizeof(REAL) * (size_t)w->group_rows);
+        memset(sums, 0, sizeof(REAL) * (size_t)(w->group_rows + SIXTEEN));
         for (int64_t r = 0; p->bias && r < rows; r++)
             sums[place[r]] = ((const REAL *)p->bias)[first_row + r];
         multiply_by_one(w, group, x, sums, place);
@@ -114,13 +114,13 @@ static void multiply_on(const Product *p, const REAL *x_tile, int64_t tokens, RE
 }
 
 /* Memory of one tile of `width` tokens, in REALs: x, what lies between two products, sums.  A single token has its sums twice,
- * and their places. */
+ * the last sixteen whole, and their places. */
 static int64_t NAME(scratch)(const Product *p, int width)
 {
     int64_t between = 0, sums = 0;
     for (const Product *q = p; q; q = q->beside) {
         const Runs *last = q->then ? q->then->weight : q->weight;
-        int64_t needed = last->group_rows * (width > 3 ? width : 3);
+        int64_t needed = last->group_rows * (width > 3 ? width : 3) + SIXTEEN;
         sums = needed > sums ? needed : sums;
         needed = q->then ? (q->weight->groups * q->weight->group_rows + 1) * width : 0;
         between = needed > between ? needed : between;

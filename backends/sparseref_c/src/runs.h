@@ -16,6 +16,9 @@
  *
  * The same runs may stand there twice: abreast for few tokens, and alone for many, block row by block row, so that its sums stay
  * in the first-level cache, and those of a row in registers as long as runs begin with it.
+ *
+ * And once more for a single token: sixteen rows abreast, each with entries of its own, so that a vector holds sums of sixteen.
+ * Such rows are neighbours in the order of single.h, and have one Run: the longest of theirs, the others filled up as above.
  */
 #ifndef SPARSEREF_RUNS_H
 #define SPARSEREF_RUNS_H
@@ -23,7 +26,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MOST_ROWS = 4, MOST_VECTORS = 8, ABREAST = 4 };     /* rows of a run, n above 4 is cut up; vectors of tokens in a tile */
+enum { MOST_ROWS = 4, MOST_VECTORS = 8, ABREAST = 4, SIXTEEN = 16 };     /* rows of a run, n above 4 is cut up; vectors of tokens in a tile */
 enum { ONE_TOKEN = 1, FEW_TOKENS = 2, MANY_TOKENS = 4 };  /* few: too few for the sums of one run to keep the multipliers at work */
 
 typedef struct {
@@ -44,8 +47,9 @@ typedef struct {
     uint64_t first_column;         /* where its columns begin */
     uint64_t first_value;          /* where its values begin: run by run, column by column, n each, of each run abreast */
     uint32_t n;
-    uint16_t abreast;              /* 1, or ABREAST: runs in fours */
+    uint16_t abreast;              /* 1, ABREAST: runs in fours, or SIXTEEN: n is 1 and row[0] the place of the first sum */
     uint16_t serves;               /* ONE_TOKEN, FEW_TOKENS, MANY_TOKENS or several; others pass it by */
+    uint32_t first_x, x_columns;   /* its columns are among these, but for those behind the last */
 } Segment;
 
 typedef struct {

@@ -4,12 +4,13 @@
  *   row a     acc acc acc acc   += 4 values, one load
  *   row b     acc acc acc acc   += 4 values
  *
- * For row i of four runs to be one vector, sums lie so: [four block rows][place in a block row][block row].
+ * For row i of four runs to be one vector, sums lie so: [four block rows][place in a block row][block row].  Sixteen of them,
+ * from a multiple of sixteen on, are one vector where sixteen rows go abreast.
  */
 #ifndef SPARSEREF_SINGLE_H
 #define SPARSEREF_SINGLE_H
 
-#include "runs.h"
+#include "lookup.h"
 #include "vectors.h"
 
 typedef REAL four __attribute__((vector_size(ABREAST * REAL_BYTES)));
@@ -25,6 +26,8 @@ static void place_sums(const Runs *w, int64_t rows, uint32_t *place)
                 place[first + r * w->block_rows + i] = next++;
 }
 
+#define FOUR_OF(x, column) ((four){(x)[(column)[0]], (x)[(column)[1]], (x)[(column)[2]], (x)[(column)[3]]})
+
 /* Four runs abreast. */
 ALWAYS_INLINE void multiply_four(const Run *run, size_t count, const uint32_t *restrict column, const REAL *restrict value,
                                  const REAL *restrict x, REAL *restrict sums, const uint32_t *place, const int N)
@@ -34,7 +37,7 @@ ALWAYS_INLINE void multiply_four(const Run *run, size_t count, const uint32_t *r
     for (int i = 0; i < N; i++)
         acc[i] = *(const loose_four *)(sums + place[run->row[i]]);
     for (const uint32_t *end = column + count * ABREAST; column < end; column += ABREAST, value += ABREAST * N) {
-        four some = {x[column[0]], x[column[1]], x[column[2]], x[column[3]]};
+        four some = FOUR_OF(x, column);
 #pragma GCC unroll 4
         for (int i = 0; i < N; i++)
             acc[i] += some * *(const loose_four *)(value + i * ABREAST);
@@ -75,12 +78,35 @@ ALWAYS_INLINE void segment_of_one(const Runs *w, const Segment *s, const REAL *x
         }
 }
 
+/* Sixteen rows abreast, four by four where they cannot be looked up. */
+static void segment_of_sixteens(const Runs *w, const Segment *s, const REAL *x, REAL *sums)
+{
+#ifdef LOOKS_UP
+    if (looked_up(w, s, x, sums))
+        return;
+#endif
+    const uint32_t *column = w->column + s->first_column;
+    const REAL *value = (const REAL *)w->value + s->first_value;
+    for (const Run *run = w->runs + s->first_run, *end = run + s->runs; run < end; run++) {
+        size_t size = (size_t)run->count * SIXTEEN;
+        for (size_t r = 0; r < SIXTEEN; r += ABREAST) {
+            REAL *sum = sums + run->row[0] + r;
+            four acc = *(const loose_four *)sum;
+            for (size_t k = r; k < size; k += SIXTEEN)
+                acc += FOUR_OF(x, column + k) * *(const loose_four *)(value + k);
+            *(loose_four *)sum = acc;
+        }
+        column += size, value += size;
+    }
+}
+
 /* sums [group's rows, at their places] += the group's rows of the weight times x [K]. */
 static void multiply_by_one(const Runs *w, int64_t group, const REAL *x, REAL *sums, const uint32_t *place)
 {
     for (const Segment *s = w->segments + w->segment_of[group]; s < w->segments + w->segment_of[group + 1]; s++)
-        switch (s->serves & ONE_TOKEN ? s->n : 0) {
+        switch (!(s->serves & ONE_TOKEN) ? 0 : s->abreast == SIXTEEN ? SIXTEEN : s->n) {
         case 0: break;
+        case SIXTEEN: segment_of_sixteens(w, s, x, sums); break;
         case 1: segment_of_one(w, s, x, sums, place, 1); break;
         case 2: segment_of_one(w, s, x, sums, place, 2); break;
         case 3: segment_of_one(w, s, x, sums, place, 3); break;
