@@ -48,7 +48,7 @@ def shapes_and_threads() -> str | None:
     from sparseref_c.multiplying import activated, multiply
     from sparseref_c.preparing import prepare
 
-    preparing.LOOKS_UP = library.library().name                # others than AVX-512 have to understand its weights
+    preparing.LOOKS_UP = library.library().name                # who has no look-ups has to understand such weights
     rng = np.random.default_rng(0)
     wide = prepare(sr.sparsify(rng.integers(-4, 5, (400, 200)).astype(np.float32), "nmg:1:4:8"))
     for form in ("nmg:1:4:8", "nmg:1:10:2", "nmg:1:6:16", "nmg:1:8:15", "nmg:1:10:16",   # a table of each size
