@@ -37,7 +37,7 @@ ON := $(if $(MACHINE),--machine $(MACHINE))
 MEASURE := run --environment existing:../$(BIN)/python --set-commit-hash $$(git rev-parse HEAD) --show-stderr
 
 # On one thread, products of two formats with 128 tokens; a pattern that names parameters is matched with them.
-QUICK := --bench '^(coding|importing|operators.Memory)' --bench 'layers.Layer.track.*, 1[)]' \
+QUICK := --bench '^(coding|importing|operators.Memory)' --bench 'layers.Layer.track_ratio.*, 1[)]' \
 	--bench 'operators.*time_call.*(2:8:8|csr).*128, 1[)]'
 
 # make MACHINE=NAME bench: under another name than the host's
@@ -45,7 +45,7 @@ bench: install ## time every backend once, in under 10 minutes, for the commit t
 	$(ASV) machine --yes $(ON)
 	$(ASV) $(MEASURE) $(ON) --quick $(QUICK)
 
-bench-full: install ## all benchmarks, over threads and tokens, with more samples: about an hour
+bench-full: install ## all benchmarks, over threads and tokens, with more samples: an hour and a quarter
 	$(ASV) machine --yes $(ON)
 	$(ASV) $(MEASURE) $(ON)
 

@@ -14,7 +14,8 @@ pytestmark = pytest.mark.slow
 CHOSEN = {
     "coding.Coding.time_encode": r"\('c', 'nmg:2:8:8'\)", "coding.Keeping.track_energy_kept": "",
     "coding.Selecting.time_select": r"\('c', 'nmg:2:8:8'\)", "layers.Layer.track_fallbacks": r"\('MiniLM', 'nmg:2:8:8', 1\)",
-    "linear.Linear.track_error_over_bound": r"\('768x768', 'nmg:2:8:8', 8, 1\)",
+    "linear.Linear.track_share_of_peak": r"\('768x768', 'nmg:2:8:8', 8, 1\)",
+    "linear.Errors.track_error_over_bound": r"\('768x768', 'nmg:2:8:8'\)",
     "operators.Memory.peakmem_linear": r"\('c', 'nmg:2:8:8'\)",
     "linear.Preparing.time_prepare": r"\('768x768', 'nmg:2:8:8'\)",
     "operators.NarrowErrors.track_error_over_bound": r"\('torch', 'linear', 'nmg:2:8:8', 128, 1\)",
