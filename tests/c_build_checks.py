@@ -51,7 +51,7 @@ def shapes_and_threads() -> str | None:
     preparing.LOOKS_UP = library.library().name                # who has no look-ups has to understand such weights
     rng = np.random.default_rng(0)
     wide = prepare(sr.sparsify(rng.integers(-4, 5, (400, 200)).astype(np.float32), "nmg:1:4:8"))
-    for form in ("nmg:1:4:8", "nmg:1:10:2", "nmg:1:6:16", "nmg:1:8:15", "nmg:1:10:16",   # a table of each size
+    for form in ("nmg:1:4:8", "nmg:1:10:2", "nmg:1:6:16", "nmg:1:8:15", "nmg:1:10:16", "nmg:1:5:16",   # tables
                  "nmg:2:6:3", "nmg:3:6:2,tail=short", "nmg:4:7:1", "csr:0.6"):
         w = rng.integers(-4, 5, (400, 131)).astype(np.float32)
         a = sr.sparsify(w, form)
@@ -124,6 +124,12 @@ def products_of_one_x() -> str | None:
                 np.dtype(np.float32), threads)
             if not all(map(np.array_equal, expected, y)):
                 return f"products of one x, {tokens} tokens, {threads} threads"
+            chain = product(up, NOWHERE, NOWHERE, bias[0].ctypes.data, "relu", then=then)
+            y[0][:] = y[1][:] = np.nan
+            run(product(other, CMatrix.of(x), CMatrix.of(y[1]), None, "relu", CMatrix.of(before), tokens, beside=chain,
+                        added_first=True), np.dtype(np.float32), threads)
+            if not all(map(np.array_equal, expected[:2], y)):
+                return f"a chain that comes second, {tokens} tokens, {threads} threads"
     return None
 
 

@@ -18,7 +18,7 @@ from sparseref_c.preparing import prepare
 
 import sparseref as sr
 
-FORMATS = ("nmg:1:4:3", "nmg:2:6:2", "nmg:3:5:1", "nmg:4:6:1", "csr:0.6")
+FORMATS = ("nmg:1:4:3", "nmg:1:5:8", "nmg:1:10:4", "nmg:2:6:2", "nmg:3:5:1", "nmg:4:6:1", "csr:0.6")
 ODD = (0, 1, 2, 3, 4, 5, 7, 127, 128, 129, 255, 2**31 - 1, 2**31, 2**32 - 1, 2**62, 2**63 - 1)
 
 
@@ -47,7 +47,7 @@ def main(count: str, *options: str) -> int:
     folder = tempfile.mkdtemp()
     library.load.__wrapped__.__globals__["library_file"] = lambda: compiling.built_file(Path(folder), options)
     functions, rng, refused, multiplied = library.load(), np.random.default_rng(0), 0, 0
-    weights = [prepare(sr.sparsify(rng.standard_normal((150, 45)).astype(np.float32), form)) for form in FORMATS]
+    weights = [prepare(sr.sparsify(rng.standard_normal((150, 60)).astype(np.float32), form)) for form in FORMATS]
     for _ in range(int(count)):
         weight = weights[rng.integers(0, len(weights))]
         arrays, numbers = changed(rng, weight)

@@ -19,6 +19,7 @@ from sparseref_c.preparing import prepare
 
 import sparseref as sr
 from sparseref.bounds import error_ratio, expected_forward
+from sparseref.dtypes import value_dtype
 from sparseref.registry import get_operator
 
 FORMATS = ("nmg:1:4:4", "nmg:2:8:2", "nmg:3:6:1", "nmg:5:7:1", "nmg:2:4:8,tail=short", "nmg:4:4:3", "csr:0.7",
@@ -121,6 +122,23 @@ def test_padding_is_never_read():
 
     assert np.isnan(poisoned).any()
     assert np.array_equal(multiply(prepare(a), x), multiply(prepare(a.with_values(poisoned)), x))
+
+
+def test_arrays_that_only_seem_writable_are_read():
+    """np.broadcast_arrays says so of what it gives, and warns where it is asked."""
+    a = sr.sparsify(drawn((8, 24)), "nmg:1:4:2")
+    x, added = np.broadcast_arrays(drawn(24), drawn((1, 24)))[0], np.broadcast_arrays(drawn(8), drawn((1, 8)))[0]
+
+    assert np.array_equal(multiply(prepare(a), x.copy(), added=added.copy()), multiply(prepare(a), x, added=added))
+
+
+@pytest.mark.parametrize("dtype", ["float16", "bfloat16", "int8"])
+def test_one_token_is_looked_up_whatever_the_values_are_stored_in(dtype):
+    """Each becomes float32 when it is prepared."""
+    a = sr.sparsify(np.random.default_rng(0).integers(-8, 9, (40, 64)).astype(np.float32), "nmg:1:4:8")
+    stored = a.with_values(a.values.astype(value_dtype(dtype)))
+
+    assert np.array_equal(prepare(a).arrays[1], prepare(stored).arrays[1])
 
 
 def test_a_structural_zero_meets_nothing():

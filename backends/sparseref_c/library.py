@@ -49,11 +49,13 @@ class CSizes(ctypes.Structure):
 
 
 def address(array: np.ndarray) -> int:
-    """Where its first element is.  What may be written to answers three times as fast as `array.ctypes`: in a third of 1 us."""
-    flags = array.flags
-    if flags.c_contiguous and flags.writeable and array.size:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))
-    return array.ctypes.data
+    """Where its first element is.  A buffer that may be written to answers in a third of the microsecond of `array.ctypes`."""
+    if array.flags.c_contiguous and array.size:
+        try:
+            return ctypes.addressof(ctypes.c_char.from_buffer(array))
+        except (TypeError, ValueError):                        # to be read only
+            pass
+    return int(array.ctypes.data)
 
 
 class CMatrix(ctypes.Structure):

@@ -3,9 +3,10 @@
 nmg keeps its patterns: the g fibres of one are a run of n rows, and the runs of a pattern in four block rows go abreast.  They
 stand there once more, alone, for many tokens: at n of 2 and more, and where filling leaves the four unlike.  Everything else
 has runs of one row, four of about equal length abreast.  Padding is left out; where only some of four runs have a slot, the
-others read a column of zeros, number K.  For one token rows go abreast by sixteens at n = 1, where a vector of that length
-looks up what it multiplies.  Order, from the outside in: group of rows, block of columns, four block rows or rows, pattern,
-slot; alone block row, pattern, slot.  Patterns go by their rows, so that as many as possible begin with the same.
+others read a column of zeros, number K.  For one token nmg's rows in float32 go abreast by sixteens at n = 1, where
+a vector of that length looks up what it multiplies in a chunk or some.  Order, from the outside in: group of rows, block of
+columns, four block rows or rows, pattern, slot; alone block row, pattern, slot.  Patterns go by their rows, so that as many as
+possible begin with the same.
 """
 
 from __future__ import annotations
@@ -35,12 +36,13 @@ NOTHING = -0.0
 MOST_ROWS = 4
 """Of a run, as in src/runs.h."""
 SIXTEEN, TABLE_COLUMNS, MOST_LOOKED_UP = 16, 64, 160
-"""Rows abreast for one token, as in src/runs.h; columns that their x is looked up in, about and at most: in more of them a
-look-up takes longer."""
+"""Rows abreast for one token, as in src/runs.h; columns of a table, about, as a look-up takes longer in more, and at most, 32
+times MOST_PAIRS of src/lookup.h."""
 LOOKS_UP = "avx512"
-"""The instruction set that has look-ups; others would gain nothing."""
+"""The instruction set that has look-ups, in float32; a machine without it would gain nothing.  Which set is used cannot be
+asked: it proves itself with weights that are prepared here."""
 MOST_FILLED = 1.5
-"""Times its entries that the memory of four rows abreast is at most; others stay alone."""
+"""Times its entries that the memory of rows abreast is at most; others stay alone, and those in sixteens in fours."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -145,7 +147,8 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...], abreast:
     column = layout.slot_chunk_start(fibres) + a["idx"][0].astype(np.int64)                # [RB, S]
     stored = column < fibres                                                               # NMG-C8: the rest is filling
     column = _in_fours(np.where(stored, column, fibres), fibres)                           # [RB / 4, 4, S]
-    values = _in_fours(np.where(stored[..., None], a.values[0], NOTHING), NOTHING)         # [RB / 4, 4, S, n]
+    real = _real(a.dtype)
+    values = _in_fours(np.where(stored[..., None], a.values[0].astype(real), real(NOTHING)), NOTHING)  # [RB / 4, 4, S, n]
     each = -(-GROUP_ROWS // (4 * m))                                                       # fours of a group
     table = chunk // max(1, TABLE_COLUMNS // (layout.patterns * layout.g))
     blocks = []
@@ -156,7 +159,7 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...], abreast:
                for part in _of_block(column[first:first + each, :, slots], values[first:first + each, :, slots],
                                      pattern[slots], table[slots], places, m, fibres, abreast)]
               for first in range(0, len(column), each)]
-    return _prepared(shape, each * 4 * m, m, min(n, MOST_ROWS), groups, _real(a.dtype))
+    return _prepared(shape, each * 4 * m, m, min(n, MOST_ROWS), groups, real)
 
 
 def _of_block(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, table: np.ndarray, places: np.ndarray, m: int,
@@ -166,7 +169,7 @@ def _of_block(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, table
     A sum grows in the same order in both: by chunk and slot.
     """
     parts = _patterns_in_fours(column, values, pattern, places, m, zeros, abreast)
-    if not abreast or places.shape[1] > 1 or _real(values.dtype) != np.float32 or LOOKS_UP not in instruction_sets(load()):
+    if not abreast or places.shape[1] > 1 or values.dtype != np.float32 or LOOKS_UP not in instruction_sets(load()):
         return parts
     sixteens = []
     for slots in (np.flatnonzero(table == one) for one in np.unique(table)):

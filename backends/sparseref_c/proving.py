@@ -7,13 +7,15 @@ from functools import cache
 
 import numpy as np
 
-from sparseref import sparsify
+from sparseref import decode, sparsify
 
 from .compiling import NotBuilt
 from .library import Library, instruction_sets, load
 
 FORMATS = ("nmg:1:4:2", "nmg:2:4:2", "nmg:3:4:2", "nmg:4:6:1", "csr:0.5")
 """Each n that has a kernel of its own, and rows."""
+WIDE = ("nmg:1:8:4", "nmg:1:6:16", "nmg:1:8:16", "nmg:1:10:16")
+"""One token looks up 32, 96, 128 and 160 columns; each has a kernel of its own."""
 TOKENS = (1, 9, 100)
 
 
@@ -52,4 +54,9 @@ def failure(using: Library) -> str | None:
                 by_values = pattern.in_slots(sampled(pattern.in_dtype(x.dtype), y, x, at_most=1, using=using))
                 if not np.array_equal(np.append(y.T @ x, np.zeros(1, dtype))[positions], by_values):
                     return f"the gradient of {form} of {tokens} tokens in {np.dtype(dtype).name}"
+    for form in WIDE:
+        dense, x = (rng.integers(-8, 9, (rows, 160)).astype(np.float32) for rows in (240, 1))
+        a = sparsify(dense, form)
+        if not np.array_equal(x @ decode(a).T, multiply(prepare(a), x, at_most=1, using=using)):
+            return f"{form} of one token"
     return None

@@ -14,12 +14,6 @@ static int in_step(const Runs *w, const Run *run, uint32_t r, uint32_t i)
     return run->row[i] % (ABREAST * w->block_rows) < w->block_rows && run[r].row[i] == run->row[i] + r * w->block_rows;
 }
 
-/* Sixteen sums, of which some may lie behind the last. */
-static int good_sixteen(const Runs *w, const Run *run)
-{
-    return run->row[0] % SIXTEEN == 0 && (int64_t)run->row[0] < w->group_rows;
-}
-
 /* Behind the last column stands 0. */
 static int good_column(const Runs *w, const Segment *s, uint32_t column)
 {
@@ -41,7 +35,7 @@ static int good_segment(const Runs *w, const Sizes *sizes, const Segment *s)
         uint64_t columns = longest(run, (int)together) * s->abreast;
         if (!within(column, columns, sizes->columns) || !within(value, columns * s->n, sizes->values))
             return 0;
-        if (sixteen && !good_sixteen(w, run))
+        if (sixteen && run->row[0] % SIXTEEN)              /* the last may lie behind the last row */
             return 0;
         for (uint32_t r = 0; r < together; r++)
             for (uint32_t i = 0; i < s->n; i++)

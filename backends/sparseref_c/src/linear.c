@@ -128,12 +128,20 @@ static int64_t NAME(scratch)(const Product *p, int width)
     return (p->weight->columns + 1) * width + between + sums;
 }
 
+static int any_chained(const Product *p)
+{
+    for (; p; p = p->beside)
+        if (p->then)
+            return 1;
+    return 0;
+}
+
 /* Tokens of all products of one x, of each the groups of rows of one share; scratch is this thread's own. */
 static void NAME(linear)(const Product *p, int64_t first_token, int64_t tokens, int64_t split, int64_t splits, void *scratch)
 {
     int64_t columns = p->weight->columns;
     REAL *x_tile = scratch;
-    if (tokens == 1 && !p->patches && !p->then) {
+    if (tokens == 1 && !p->patches && !any_chained(p)) {
         const REAL *x = (const REAL *)p->x.first + first_token * p->x.outer;
         for (int64_t k = 0; k < columns; k++)
             x_tile[k] = x[k * p->x.inner];
