@@ -6,6 +6,8 @@ loop alone: for a column and V vectors of tokens it has
 
     n V multiplications, V loads of x, n broadcasts of a value, one load of a column's number.
 
+Where block rows are joined, n is the rows of all: what a format can reach at most is that of their loop.
+
 It is timed with blocks of columns that the first-level cache holds, and with all columns in one, which lie in the second.
 """
 
@@ -14,6 +16,7 @@ from __future__ import annotations
 import json
 import statistics
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -56,9 +59,9 @@ def main(formats: Annotated[list[str], typer.Option("--format", help="nmg, what 
     rng = np.random.default_rng(0)
     w, x = (rng.standard_normal((side, columns)).astype(np.float32) for side in (rows, tokens))
     full = {(n, g): sr.NMG(n, n, g) for n in LOOPS for g in (NEAR, columns)}
-    calls, stored = {}, {}
+    calls, stored, shared = {}, {}, {}
     for layout in (*full.values(), *wanted.values()):
-        calls[str(layout)], stored[str(layout)] = product(w, x, layout)
+        calls[str(layout)], stored[str(layout)], shared[str(layout)] = product(w, x, layout)
     nothing, y = prepare(sr.encode(np.zeros_like(w), "csr", np.zeros(w.shape, bool))), np.empty((tokens, rows), np.float32)
     calls["turning"] = lambda: multiply(nothing, x, out=y, at_most=1)
     dense = torch.from_numpy(x), torch.from_numpy(w)
@@ -82,7 +85,7 @@ def main(formats: Annotated[list[str], typer.Option("--format", help="nmg, what 
     for text, layout in wanted.items():
         own, ratio = loop(layout), took["dense"] / took[str(layout)]
         at_most = [took["dense"] / (took["turning"] + 2 * tokens * stored[str(layout)] / (of_peak * peak))
-                   for of_peak in found["loop"][layout.n]]
+                   for of_peak in found["loop"][shared[text]]]
         found["formats"][text] = {"loop": own, "ratio": ratio, "at_most": at_most}
         limits.add_row(text, f"{own:.2f}", f"{ratio:.2f}", *(f"{limit:.2f}" for limit in at_most))
     console = Console()
@@ -101,14 +104,16 @@ def layout_of(text: str) -> sr.NMG:
     return layout
 
 
-def product(w: np.ndarray, x: np.ndarray, layout: sr.NMG) -> tuple[Callable[[], Any], int]:
-    """w [O, K], x [T, K] -> a call of the product, and how many entries the weight stores."""
+def product(w: np.ndarray, x: np.ndarray, layout: sr.NMG) -> tuple[Callable[[], Any], int, int]:
+    """w [O, K], x [T, K] -> a call of the product, how many entries the weight stores, and how many rows share a load of x."""
     a = placing.sparsify(w, layout, magnitude(w))
     weight, y = prepare(a), np.empty((len(x), len(w)), np.float32)
+    if layout.n == layout.m:
+        weight = replace(weight, joined=None)                                              # the loop of n rows, not of more
     expected, _ = expected_forward(get_operator("linear"), (x, a, None), {}, "float32")
     if error_ratio(multiply(weight, x), expected).max() > 1:
         raise AssertionError(f"{layout}: the product is wrong, so there is nothing to time")
-    return lambda: multiply(weight, x, out=y, at_most=1), a.nnz
+    return lambda: multiply(weight, x, out=y, at_most=1), a.nnz, weight.runs_for(len(x)).widest_run
 
 
 def in_turns(calls: dict[str, Callable[[], Any]], rounds: int) -> dict[str, float]:

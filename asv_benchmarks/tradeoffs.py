@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import statistics
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from math import comb
 from pathlib import Path
 from time import perf_counter
@@ -93,6 +93,8 @@ def measured(w: np.ndarray, x: np.ndarray, group: str, text: str, size: int | No
             preparing.SINGLE_COLUMNS, preparing.RUN_COLUMNS = mine
         a = placing.sparsify(w, layout, magnitude(w))
         prepared = preparing.prepare(a)
+        if size is not None:                                                               # joined block rows have their own
+            prepared = replace(prepared, joined=None)
     finally:
         preparing.SINGLE_COLUMNS, preparing.RUN_COLUMNS = single, run_columns
     expected, _ = expected_forward(get_operator("linear"), (x, a, None), {}, "float32")

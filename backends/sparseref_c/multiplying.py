@@ -59,7 +59,8 @@ def product(weight: Prepared, x: CMatrix, y: CMatrix, bias: int | None, activati
     The caller keeps that memory, but for the weight, which is held.  then: a product of this one's result, so that y is not
     written; beside: one more product of the same x; added_first: before the activation.
     """
-    what = CProduct(ctypes.pointer(weight.runs), x, y, added or NOWHERE, bias, tokens, ACTIVATIONS[activation], added_first,
+    runs = ctypes.pointer(weight.runs_for(tokens))
+    what = CProduct(runs, x, y, added or NOWHERE, bias, tokens, ACTIVATIONS[activation], added_first,
                     *(one and ctypes.pointer(one) for one in (patches, then, beside)))
     what.held = weight                                         # nobody else may keep its arrays
     return what

@@ -11,30 +11,27 @@ possible begin with the same.
 
 from __future__ import annotations
 
-import ctypes
 import math
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from sparseref import NMG, SparseArray
 from sparseref.layouts.patterns import pattern_places
 
-from .library import ANY, FEW_TOKENS, MANY_TOKENS, ONE_TOKEN, RUN, SEGMENT, CRuns, CSizes, instruction_sets, load
+from .joining import joined
+from .library import ANY, FEW_TOKENS, MANY_TOKENS, ONE_TOKEN, RUN, instruction_sets, load
+from .segments import GROUP_ROWS, MOST_COLUMNS, MOST_ROWS, Part, Prepared, in_segments, real_of, span
 
-GROUP_ROWS = 128
-"""At least; sums of so many rows and a tile of tokens lie in the second-level cache."""
 SINGLE_COLUMNS = 160
 """Of a block of columns at n = 1 at most, unless one chunk has more: every multiplication reads x, so that much of a tile of
 it has to stay in the first-level cache."""
-RUN_COLUMNS, MOST_COLUMNS = 12, 1536
+RUN_COLUMNS = 12
 """Other n, about: of a run times n, as long runs rarely load and store their sums, and x counts the less the more rows share
-it; of a block at most, for the second-level cache."""
+it."""
 NOTHING = -0.0
 """The value of a slot that a run abreast lacks: 0 times it is -0, which leaves every sum as it is, -0 among them."""
-MOST_ROWS = 4
-"""Of a run, as in src/runs.h."""
 SIXTEEN, TABLE_COLUMNS, MOST_LOOKED_UP = 16, 64, 160
 """Rows abreast for one token, as in src/runs.h; columns of a table, about, as a look-up takes longer in more, and at most, 32
 times MOST_PAIRS of src/lookup.h."""
@@ -45,20 +42,11 @@ MOST_FILLED = 1.5
 """Times its entries that the memory of rows abreast is at most; others stay alone, and those in sixteens in fours."""
 
 
-@dataclass(frozen=True, eq=False)
-class Prepared:
-    """A weight [O, K] in runs, of float32 or float64 values; `arrays` own what `runs` points to."""
-
-    shape: tuple[int, int]
-    dtype: np.dtype[Any]
-    runs: CRuns
-    arrays: tuple[np.ndarray, ...]
-
-
 def prepare(a: SparseArray, transposed: bool = False, abreast: bool = True) -> Prepared:
     """A valid array [..., K] in any layout -> Prepared [..., K] with its first sides in one, float32 for all types but float64.
 
-    transposed: [..., K, N] -> Prepared [... N, K].  abreast: in fours, faster with few tokens; without, each value stands once.
+    transposed: [..., K, N] -> Prepared [... N, K].  abreast: in fours, faster with few tokens, and joined for many; without,
+    each value stands once.
     """
     layout = a.layout
     if a.ndim == 2 and isinstance(layout, NMG) and layout.sparse_axis % 2 == int(transposed):
@@ -72,18 +60,7 @@ def prepare(a: SparseArray, transposed: bool = False, abreast: bool = True) -> P
         batch, K = np.divmod(row, a.shape[-2])
         row, column = batch * a.shape[-1] + column, K
         shape = (math.prod(a.shape[:-2]) * a.shape[-1], a.shape[-2])
-    return _from_entries(row, column, a.values.reshape(-1)[stored], shape, _real(a.dtype), abreast)
-
-
-class Part(NamedTuple):
-    """What becomes a segment."""
-
-    runs: np.ndarray
-    columns: np.ndarray
-    values: np.ndarray
-    n: int
-    abreast: int
-    serves: int = ANY
+    return _from_entries(row, column, a.values.reshape(-1)[stored], shape, real_of(a.dtype), abreast)
 
 
 def _from_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape: tuple[int, int], real: Any,
@@ -95,7 +72,7 @@ def _from_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape:
     edges = np.searchsorted(group[order], np.arange(-(-shape[0] // GROUP_ROWS) + 1))
     most = MOST_FILLED if abreast else 0
     parts = [_rows_in_fours(row[one], column[one], value[one], shape[1], most) for one in map(slice, edges[:-1], edges[1:])]
-    return _prepared(shape, GROUP_ROWS, 1, 1, parts, real)
+    return in_segments(shape, GROUP_ROWS, 1, 1, parts, real)
 
 
 def _in_sixteens(place: np.ndarray, column: np.ndarray, value: np.ndarray, zeros: int) -> Part:
@@ -146,9 +123,9 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...], abreast:
     block = chunk * (math.ceil(chunks / wanted) if n == 1 else max(1, round(chunks / wanted))) // chunks
     column = layout.slot_chunk_start(fibres) + a["idx"][0].astype(np.int64)                # [RB, S]
     stored = column < fibres                                                               # NMG-C8: the rest is filling
-    column = _in_fours(np.where(stored, column, fibres), fibres)                           # [RB / 4, 4, S]
-    real = _real(a.dtype)
-    values = _in_fours(np.where(stored[..., None], a.values[0].astype(real), real(NOTHING)), NOTHING)  # [RB / 4, 4, S, n]
+    real = real_of(a.dtype)
+    by_row = np.where(stored, column, fibres), np.where(stored[..., None], a.values[0].astype(real), real(NOTHING))
+    column, values = _in_fours(by_row[0], fibres), _in_fours(by_row[1], NOTHING)           # [RB / 4, 4, S], [RB / 4, 4, S, n]
     each = -(-GROUP_ROWS // (4 * m))                                                       # fours of a group
     table = chunk // max(1, TABLE_COLUMNS // (layout.patterns * layout.g))
     blocks = []
@@ -159,7 +136,8 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...], abreast:
                for part in _of_block(column[first:first + each, :, slots], values[first:first + each, :, slots],
                                      pattern[slots], table[slots], places, m, fibres, abreast)]
               for first in range(0, len(column), each)]
-    return _prepared(shape, each * 4 * m, m, min(n, MOST_ROWS), groups, real)
+    weight = in_segments(shape, each * 4 * m, m, min(n, MOST_ROWS), groups, real)
+    return replace(weight, joined=joined(shape, m, places, pattern, *by_row, real)) if abreast else weight
 
 
 def _of_block(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, table: np.ndarray, places: np.ndarray, m: int,
@@ -178,7 +156,7 @@ def _of_block(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, table
         place = 4 * m * four + 4 * places[pattern[slot], 0] + row                          # of its sum, as src/single.h says
         sixteens.append(_in_sixteens(place, column[four, row, slot], values[four, row, slot, 0], zeros))
     filled = sum(len(part.columns) for part in sixteens) > MOST_FILLED * np.count_nonzero(column != zeros)
-    if filled or any(_span(part.columns, zeros)[1] > MOST_LOOKED_UP for part in sixteens):
+    if filled or any(span(part.columns, zeros)[1] > MOST_LOOKED_UP for part in sixteens):
         return parts
     return [*(part._replace(serves=part.serves & ~ONE_TOKEN) for part in parts), *sixteens]
 
@@ -242,38 +220,3 @@ def _slots(layout: NMG, fibres: int) -> tuple[np.ndarray, np.ndarray]:
     pattern = [np.repeat(np.arange(chunk.patterns), chunk.g) for chunk in chunks]
     chunk_of = [np.full(chunk.g * chunk.patterns, number) for number, chunk in enumerate(chunks)]
     return tuple(np.concatenate([np.zeros(0, np.int64), *parts]) for parts in (pattern, chunk_of))  # type: ignore[return-value]
-
-
-def _prepared(shape: tuple[int, ...], group_rows: int, block_rows: int, widest: int, groups: list[list[Part]],
-              real: Any) -> Prepared:
-    """The parts of each group of rows -> one weight."""
-    groups = [[part for part in group if len(part.runs)] for group in groups]
-    parts = [part for group in groups for part in group]
-    segments = np.zeros(len(parts), SEGMENT)
-    segments["runs"] = [len(part.runs) for part in parts]
-    for field, sizes in (("first_run", segments["runs"]), ("first_column", [len(part.columns) for part in parts]),
-                         ("first_value", [len(part.values) for part in parts])):
-        segments[field] = np.append(0, np.cumsum(sizes, dtype=np.uint64))[:-1]
-    for field in ("n", "abreast", "serves"):
-        segments[field] = [getattr(part, field) for part in parts]
-    spans = np.array([_span(part.columns, shape[1]) for part in parts], int).reshape(-1, 2)
-    segments["first_x"], segments["x_columns"] = spans.T
-    arrays = (np.cumsum([0, *(len(group) for group in groups)]), segments,
-              np.concatenate([np.zeros(0, RUN), *(part.runs for part in parts)]),
-              np.concatenate([np.zeros(0, np.int64), *(part.columns for part in parts)]).astype(np.uint32),
-              np.concatenate([np.zeros(0, real), *(part.values for part in parts)]).astype(real))
-    pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
-    rows, columns = (int(side) for side in shape)
-    found = CRuns(rows, columns, group_rows, len(groups), widest, block_rows, *pointers)
-    assert not load().sparseref_check(found, CSizes(*(array.size for array in arrays)))    # of a valid array
-    return Prepared((rows, columns), np.dtype(real), found, arrays)
-
-
-def _span(columns: np.ndarray, zeros: int) -> tuple[int, int]:
-    """-> the first column and how many there are up to the last, but for that of zeros."""
-    stored = columns[columns != zeros]
-    return (int(stored.min()), int(np.ptp(stored)) + 1) if len(stored) else (0, 0)
-
-
-def _real(dtype: np.dtype[Any]) -> Any:
-    return np.float64 if dtype == np.float64 else np.float32
