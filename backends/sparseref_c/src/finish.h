@@ -43,6 +43,23 @@ ALWAYS_INLINE void finish_vector(const Product *p, vec sums, int64_t t, int64_t 
     store_some(element(&p->y, t, r), turned ? p->y.inner : p->y.outer, count, sums);
 }
 
+/* The sums of row r -> y, which has its tokens side by side. */
+ALWAYS_INLINE void finish_row(const Product *p, const REAL *sums, int64_t first, int64_t tokens, int64_t r, const int activation)
+{
+    int64_t t = 0;
+    if (!p->added.first || p->added.outer == 1) {
+        REAL *y = element(&p->y, first, r);
+        const REAL *added = p->added.first ? element(&p->added, first, r) : NULL;
+        const int added_first = p->added_first;            /* known here: what is written could be p's */
+        for (; t + LANES <= tokens; t += LANES) {
+            vec sum = load(sums + t), more = added ? load(added + t) : (vec){0};
+            store(y + t, added_first ? activated(sum + more, activation) : activated(sum, activation) + more);
+        }
+    }
+    for (; t < tokens; t += LANES)
+        finish_vector(p, load(sums + t), first + t, r, tokens - t < LANES ? tokens - t : LANES, 0, activation);
+}
+
 /* LANES x LANES sums, tile [LANES][width] -> y, tokens from t and rows from r on; all of them, each token's rows side by side. */
 ALWAYS_INLINE void finish_square(const REAL *tile, size_t width, REAL *y, size_t y_stride, const REAL *added, size_t added_stride,
                                  int added_first, const int activation)
@@ -75,9 +92,7 @@ ALWAYS_INLINE void finish_tile(const Product *p, int64_t first_token, int64_t to
 {
     if (p->y.outer == 1) {                                 /* y has its tokens side by side, as the tile has */
         for (int64_t r = 0; r < rows; r++)
-            for (int64_t t = 0; t < tokens; t += LANES)
-                finish_vector(p, load(tile + r * width + t), first_token + t, first_row + r,
-                              tokens - t < LANES ? tokens - t : LANES, 0, activation);
+            finish_row(p, tile + r * width, first_token, tokens, first_row + r, activation);
         return;
     }
     int plain = p->y.inner == 1 && (!p->added.first || p->added.inner == 1);

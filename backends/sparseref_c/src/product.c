@@ -10,7 +10,7 @@ typedef struct {
     const Product *product;
     const Kernels *kernels;
     size_t real_bytes;
-    int64_t width, tiles, splits;
+    int64_t width, vectors, tiles, splits;     /* tokens of a tile at most; vectors of all tokens, as even in all tiles as can be */
     atomic_int status;
 } Work;
 
@@ -88,10 +88,11 @@ static void one_task(void *what, int64_t index)
 {
     Work *work = what;
     const Product *p = work->product;
-    int64_t first = index / work->splits * work->width, left = p->tokens - first;
+    int64_t tile = index / work->splits, first = work->vectors * tile / work->tiles * work->kernels->lanes;
+    int64_t end = work->vectors * (tile + 1) / work->tiles * work->kernels->lanes;
     void *scratch = scratch_memory((size_t)work->kernels->scratch(p, (int)work->width) * work->real_bytes);
     if (scratch)
-        work->kernels->linear(p, first, left < work->width ? left : work->width, index % work->splits, work->splits, scratch);
+        work->kernels->linear(p, first, (end < p->tokens ? end : p->tokens) - first, index % work->splits, work->splits, scratch);
     else
         atomic_store(&work->status, SPARSEREF_NO_MEMORY);
 }
@@ -108,7 +109,7 @@ int sparseref_linear(const Product *p, int set, int real_bytes, int threads)
     Needs needs = needs_of(p);
     int64_t width = width_for(p->tokens, &needs, kernels, threads), tiles = (p->tokens + width - 1) / width;
     Work work = {.product = p, .kernels = kernels, .real_bytes = (size_t)real_bytes, .width = width, .tiles = tiles,
-                 .splits = splits_for(tiles, &needs, threads)};
+                 .vectors = (p->tokens + kernels->lanes - 1) / kernels->lanes, .splits = splits_for(tiles, &needs, threads)};
     run_tasks(threads, work.tiles * work.splits, one_task, &work);
     return atomic_load(&work.status);
 }
