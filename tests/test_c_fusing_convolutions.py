@@ -14,6 +14,8 @@ try:
 except compiling.NotBuilt as reason:
     pytest.skip(f"the C library: {reason}", allow_module_level=True)
 
+from sparseref_c import convolutions
+from sparseref_c.convolutions import max_pool
 from sparseref_c.torch_kernel import CKernel
 
 pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
@@ -162,6 +164,40 @@ def test_more_users_keep_what_lies_between(calls):
     agree(model, torch.compile(model, backend="sparseref_c"), x)
 
     assert calls == [(None, False)]
+
+
+@pytest.mark.parametrize("given", [{}, {"stride": 2, "padding": 1}, {"ceil_mode": True, "dilation": 2},
+                                   {"return_indices": True}])
+@pytest.mark.parametrize("shape", [(2, 20, 11, 9), (20, 11, 9), (1, 3, 11, 9), (1, 20, 3, 3)])
+def test_max_pooling_is_torchs(given, shape):
+    """In another order of memory where that is faster: the same numbers, NaN and infinity among them, as they lay."""
+    x = torch.randn(shape)
+    x.view(-1)[::17], x.view(-1)[::29] = torch.nan, -torch.inf
+    if "dilation" in given and shape[-1] == 3:
+        given = {}                                             # does not fit
+    expected, actual = functional.max_pool2d(x, 3, **given), max_pool(x, 3, **given)
+
+    for one, other in zip(*((y if isinstance(y, tuple) else (y,)) for y in (expected, actual)), strict=True):
+        assert other.is_contiguous()
+        assert torch.equal(one.nan_to_num(7), other.nan_to_num(7))
+        assert torch.equal(one.isnan(), other.isnan())
+
+
+def test_pooling_with_gradients_runs_as_it_is_written():
+    x = torch.randn(1, 20, 8, 8, requires_grad=True)
+    max_pool(x, 2).sum().backward()
+
+    assert x.grad.sum() == 20 * 16
+
+
+def test_a_graph_pools_so(monkeypatch):
+    seen, real = [], max_pool
+    monkeypatch.setattr(convolutions, "max_pool", lambda *given, **named: seen.append(1) or real(*given, **named))
+    torch._dynamo.reset()
+    with torch.no_grad():
+        torch.compile(nn.MaxPool2d(2), backend="sparseref_c")(torch.randn(1, 4, 4, 4))
+
+    assert len(seen) == 1
 
 
 def test_a_real_resnet(calls):

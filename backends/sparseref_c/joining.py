@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from .library import RUN, instruction_sets, load
+from .library import RUN, likely_set
 from .segments import GROUP_ROWS, MOST_COLUMNS, MOST_ROWS, Part, Prepared, in_segments
 
 MANY_REGISTERS = {"avx512", "neon"}
@@ -32,7 +32,7 @@ but three block rows at 18 (1:5) lose to two; AVX2 loses a twentieth at 15 and g
 
 def block_rows_joined(n: int, patterns: int, fibres: int) -> int:
     """How many block rows share their loads; 1: none."""
-    wide = bool(MANY_REGISTERS & set(instruction_sets(load())))
+    wide = likely_set() in MANY_REGISTERS
     values = {J: n * J * min(fibres, MOST_COLUMNS) / patterns**J for J in range(2, MOST_ROWS // n + 1)}
     least = {2: LEAST_OF_TWO if wide else LEAST_VALUES}
     most = MOST_ROWS if wide else MOST_ROWS - 1

@@ -161,6 +161,11 @@ def _opened(path: Path) -> Any:
             raise NotBuilt(f"{path}, which came with the wheel, cannot be loaded ({error}), and: {reason}") from error
 
 
+def likely_set() -> str:
+    """The name of the set that will be used unless it computes wrongly; for what is prepared before it has proven itself."""
+    return os.environ.get(ISA) or list(instruction_sets(load()))[-1]
+
+
 def library() -> Library:
     """With the instruction set that SPARSEREF_C_ISA names, else the best that proves itself.  Errors: NotBuilt, CLIB-1."""
     return _library(os.environ.get(ISA))

@@ -164,9 +164,12 @@ class CKernel(Kernel):
         bias = None if bias is None else bias.to(out.dtype).contiguous()
         added = None if added is None else added.to(out.dtype).contiguous()
         window = (*kernel, *stride, *padding, *dilation, *sides)
-        for number, (one, y) in enumerate(zip(image, out, strict=True)):
-            convolve_one(weight, one.data_ptr(), (*one.shape, *one.stride()), window, None if bias is None else bias.data_ptr(),
-                         y.data_ptr(), torch.get_num_threads(), activation, None if added is None else added[number].data_ptr())
+        step, *strides = image.stride()
+        form, first_bias = (*image.shape[1:], *strides), None if bias is None else bias.data_ptr()
+        for number in range(image.shape[0]):                   # by address: views of torch take longer than a small product
+            place = number * out.stride(0)
+            convolve_one(weight, _address(image, number * step), form, window, first_bias, _address(out, place),
+                         torch.get_num_threads(), activation, None if added is None else _address(added, place))
         return out
 
 
@@ -188,6 +191,10 @@ def borrow_threads() -> None:
 @cache
 def _declined(layout: str, dtype: torch.dtype) -> str | None:
     return CBackend().declines(sr.Cell("linear", ("array", layout), str(dtype).removeprefix("torch.")))
+
+
+def _address(tensor: Tensor, element: int) -> int:
+    return tensor.data_ptr() + element * tensor.element_size()
 
 
 def _matrix(tensor: Tensor | None) -> CMatrix:
