@@ -26,8 +26,8 @@ MANY_REGISTERS = {"avx512", "neon"}
 """Sets with 32 registers; with them a run may have four rows, else three."""
 LEAST_VALUES, LEAST_OF_TWO = 30, 10
 """Values of a run, on average; of two block rows where there are many registers.  A run loads and stores its sums, and where it
-ends the machine guesses wrongly.  Measured with 768 columns: where there are many a tenth is gained at 15 (1:10), a twentieth at 10.7 (1:12),
-but three block rows at 18 (1:5) lose to two; with 16 registers 15 lose a twentieth and 36 (1:4) gain one."""
+ends the machine guesses wrongly.  Measured with 768 columns: with many registers a tenth is gained at 15 (1:10), a twentieth at
+10.7 (1:12), but three block rows at 18 (1:5) lose to two; with 16 registers 15 lose a twentieth and 36 (1:4) gain one."""
 
 
 def block_rows_joined(n: int, patterns: int, fibres: int) -> int:
