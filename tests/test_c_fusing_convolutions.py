@@ -1,6 +1,7 @@
 """torch.compile(model, backend="sparseref_c"): a convolution with batch norm, residual and relu as one product."""
 
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import torch
@@ -103,6 +104,53 @@ def test_nothing_is_folded_twice(monkeypatch):
     agree(model, compiled, x)
     monkeypatch.setattr(torch, "rsqrt", lambda *given: pytest.fail("folded again"))
     agree(model, compiled, x)
+
+
+def test_what_comes_again_is_planned_once(calls):
+    """Of another size, with infinity, of several threads at once: as written; only the first of a form asks what to do."""
+    model = sparse(Block())
+    compiled = torch.compile(model, backend="sparseref_c", dynamic=False)
+    x = torch.randn(2, 8, 9, 7)
+    agree(model, compiled, x)
+    agree(model, compiled, 2 * x)
+    assert len(calls) == 3
+
+    agree(model, compiled, torch.randn(2, 8, 6, 5))
+    agree(model, compiled, x.transpose(2, 3).contiguous().transpose(2, 3))
+    assert len(calls) == 9
+
+    agree(model, compiled, x)
+    infinite = x.clone()
+    infinite[0, 0, 0, 0] = torch.inf
+    with torch.no_grad():
+        torch.testing.assert_close(as_written(model, infinite), compiled(infinite), equal_nan=True, rtol=1e-4, atol=1e-5)
+        expected, images = compiled(x), [x] * 40
+        with ThreadPoolExecutor(4) as pool:
+            assert all(torch.equal(expected, y) for y in pool.map(no_grad(compiled), images))
+
+
+def no_grad(model):
+    """Whether gradients are wanted is each thread's own."""
+    def run(x):
+        with torch.no_grad():
+            return model(x)
+    return run
+
+
+def test_a_plan_holds_for_its_backend_and_weight_alone(calls):
+    model, x = sparse(Block()), torch.randn(1, 8, 9, 7)
+    compiled = torch.compile(model, backend="sparseref_c")
+    agree(model, compiled, x)
+    with torch.no_grad(), use_backend("torch"):
+        compiled(x)
+    assert len(calls) == 3
+
+    with torch.no_grad():
+        model.one.weight.set_sparse_(model.one.weight.with_values(2 * model.one.weight.sparse.values))
+        agree(model, compiled, x)
+    model.one.weight.requires_grad_()
+    compiled(x).sum().backward()
+    assert model.one.weight.grad is not None
 
 
 @pytest.mark.parametrize("variance", [0.0, float("inf"), float("nan")])

@@ -5,7 +5,7 @@ Batch norm is y = scale * sums + shift for each row of the weight, so that it is
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from typing import Any
 
 import torch
 from sparseref_torch import SparseTensor
@@ -15,28 +15,20 @@ from sparseref_torch.tensors import TorchSparse, to_numpy
 from torch import Tensor
 from torch.nn import functional
 
+from .plans import Call, Norm, plan_for, remember, same_numbers
 from .torch_kernel import CKernel
-
-
-class Norm(NamedTuple):
-    """Batch norm by what training found: mean and variance [O], weight and bias [O]."""
-
-    mean: Tensor
-    variance: Tensor
-    weight: Tensor | None
-    bias: Tensor | None
-    epsilon: float
 
 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[Any, ...], norm: tuple[Any, ...] | None,
                 added: Tensor | None, relu: bool) -> Tensor:
-    """x [B, C, H, W], weight [O, C, k1, k2], bias [O], added [B, O, H', W'] -> [B, O, H', W'].
+    """As `Call` -> [B, O, H', W'].
 
-    window: stride, padding, dilation and groups, as functional.conv2d has them.  In one product for each image where the weight
-    is sparse, C takes it and no gradient is wanted; else step by step.
+    In one product for each image where the weight is sparse, C takes it and no gradient is wanted; else step by step.
     """
-    whole = _at_once(x, weight, bias, window, None if norm is None else Norm(*norm), added, relu)
-    if whole is not None:
+    call = Call(x, weight, bias, window, None if norm is None else Norm(*norm), added, relu)
+    if (plan := plan_for(call)) is not None:
+        return plan.run(x, added)
+    if (whole := _at_once(call)) is not None:
         return whole
     y = functional.conv2d(x, weight, bias, *window)
     if norm is not None:
@@ -46,12 +38,12 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[An
     return functional.relu(y) if relu else y
 
 
-def _at_once(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[Any, ...], norm: Norm | None, added: Tensor | None,
-             relu: bool) -> Tensor | None:
+def _at_once(call: Call) -> Tensor | None:
     """None: something is not as plain as C takes it."""
+    x, weight, added, window = call.x, call.weight, call.added, call.window
     if x.is_meta or torch.is_autocast_enabled(x.device.type) or not isinstance(weight, SparseTensor):
         return None
-    given = [tensor for tensor in (x, bias, added, *(norm or ())[:4]) if tensor is not None]
+    given = [x, *call.constants, *([] if added is None else [added])]
     a, shape = weight.sparse, tuple(weight.shape)              # asked once: a subclass of torch's tensors answers slowly
     dtype = a.values.dtype
     stride, padding, dilation = (_both(one) for one in window[:3])
@@ -66,10 +58,14 @@ def _at_once(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[Any, 
              for side, p, d, k, s in zip(x.shape[2:], padding, dilation, shape[2:], stride, strict=True)]
     if min(sides) < 1 or (added is not None and added.shape != (len(x), shape[0], *sides)):
         return None
-    folded, shift = (a, bias) if norm is None else _folded(a, bias, norm)
+    folded, shift = (a, call.bias) if call.norm is None else _folded(a, call.bias, call.norm)
     if folded is None:
         return None
-    return kernel.convolve(folded, x, shift, shape[2:], stride, padding, dilation, sides, "relu" if relu else None, added)
+    shift = None if shift is None else shift.contiguous()
+    y = kernel.convolve(folded, x, shift, shape[2:], stride, padding, dilation, sides, "relu" if call.relu else None, added)
+    if y is not None:
+        remember(call, kernel.prepared(folded), shift, (*shape[2:], *stride, *padding, *dilation, *sides), tuple(y.shape))
+    return y
 
 
 def max_pool(x: Tensor, *args: Any, **kwargs: Any) -> Any:
@@ -105,7 +101,7 @@ def _folded(a: TorchSparse, bias: Tensor | None, norm: Norm) -> tuple[TorchSpars
     """
     tensors = [tensor for tensor in (bias, *norm[:4]) if tensor is not None]
     kept: dict[str, Any] = _FOLDED.of(a, lambda a: {})
-    if kept and _same(kept["tensors"], tensors) and kept["epsilon"] == norm.epsilon:
+    if kept and same_numbers(kept["tensors"], tensors) and kept["epsilon"] == norm.epsilon:
         known: tuple[TorchSparse | None, Tensor | None] = kept["made"]
         return known
     scale = torch.rsqrt(norm.variance + norm.epsilon) * (1 if norm.weight is None else norm.weight)
@@ -117,8 +113,3 @@ def _folded(a: TorchSparse, bias: Tensor | None, norm: Norm) -> tuple[TorchSpars
     kept.update(tensors=[(tensor, tensor.clone()) for tensor in tensors], epsilon=norm.epsilon, made=made)
     return made
 
-
-def _same(kept: list[tuple[Tensor, Tensor]], tensors: list[Tensor]) -> bool:
-    """By their numbers, which are few: torch counts no version where `.data` is written to, as pruning often does."""
-    return len(kept) == len(tensors) and all(one is now and torch.equal(was, now)
-                                             for (one, was), now in zip(kept, tensors, strict=True))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -10,7 +11,7 @@ import numpy as np
 
 from sparseref.operators.conv2d import both
 
-from .library import CMatrix, CPatches
+from .library import CMatrix, CPatches, CProduct
 from .multiplying import NOWHERE, product, run
 from .preparing import Prepared
 
@@ -27,10 +28,10 @@ def convolve(weight: Prepared, image: np.ndarray, bias: np.ndarray | None = None
     if not image.shape[1]:                                     # no channels: the sums of nothing
         out[:] = 0 if bias is None else bias[:, None, None]
         return out
+    what = described(weight, (*image.shape[1:], *strides), (*kernel, *stride, *padding, *dilation, *sides),
+                     None if bias is None else bias.ctypes.data)
     for one, y in zip(image, out, strict=True):
-        window = (*kernel, *stride, *padding, *dilation, *sides)
-        convolve_one(weight, one.ctypes.data, (*one.shape, *strides), window, None if bias is None else bias.ctypes.data,
-                     y.ctypes.data)
+        run(placed(what, one.ctypes.data, y.ctypes.data), weight.dtype)
     return out
 
 
@@ -40,13 +41,22 @@ def output_sides(sides: Sequence[int], kernel: Any, stride: Any = 1, padding: An
     return [(side + 2 * p - d * (k - 1) - 1) // s + 1 for side, k, s, p, d in zip(sides, *window, strict=True)]
 
 
-def convolve_one(weight: Prepared, image: int, form: Sequence[int], window: Sequence[int], bias: int | None, out: int,
-                 at_most: int | None = None, activation: str | None = None, added: int | None = None) -> None:
-    """One image, unchecked, by addresses: image [C, H, W], out and added [O, H', W'] contiguous -> activation(sums + added).
+def described(weight: Prepared, form: Sequence[int], window: Sequence[int], bias: int | None,
+              activation: str | None = None) -> CProduct:
+    """The convolution of an image [C, H, W] but for where it lies -> activation(sums + added), [O, H', W'].
 
-    form: C, H, W and their strides in elements; window: kernel, stride, padding, dilation and H', W', two each.
+    form: C, H, W and their strides in elements; window: kernel, stride, padding, dilation and H', W', two each; bias: its
+    address.  The caller keeps that memory.
     """
     places = math.prod(window[-2:])
-    more = None if added is None else CMatrix(added, 1, places)
-    run(product(weight, NOWHERE, CMatrix(out, 1, places), bias, activation, more, places, CPatches(image, *form, *window),
-                added_first=True), weight.dtype, at_most)
+    side_by_side = CMatrix(None, 1, places)
+    return product(weight, NOWHERE, side_by_side, bias, activation, side_by_side, places, CPatches(None, *form, *window),
+                   added_first=True)
+
+
+def placed(what: CProduct, image: int, out: int, added: int | None = None) -> CProduct:
+    """The same of one image, unchecked, by addresses: image [C, H, W], out and added [O, H', W'], the last two contiguous."""
+    one, patches = CProduct.from_buffer_copy(what), CPatches.from_buffer_copy(what.patches.contents)
+    one.patches, one.y.first, one.added.first, patches.image = ctypes.pointer(patches), out, added, image
+    one.held = what                                            # what both point to
+    return one

@@ -22,7 +22,7 @@ from sparseref.sparsifiers.nmg import GreedyNMG
 
 from . import placing
 from .backend import CBackend, not_built
-from .convolving import convolve_one
+from .convolving import described, placed
 from .library import CMatrix, CProduct, load
 from .multiplying import NOWHERE, product, run
 from .preparing import Prepared, prepare
@@ -121,7 +121,7 @@ class CKernel(Kernel):
     def _described(self, step: Step, x: Tensor, outs: list[Tensor], kept: list[Tensor], then: CProduct | None = None,
                    beside: CProduct | None = None) -> CProduct:
         """One step for C; its result, unless another product follows, is the last of outs."""
-        weight: Prepared = self._weight(step.a, step.turned)
+        weight: Prepared = self.prepared(step.a, step.turned)
         bias = None if step.bias is None else step.bias.to(x.dtype).contiguous()
         added = None if step.added is None else step.added.to(x.dtype)
         kept.extend(tensor for tensor in (bias, added) if tensor is not None)
@@ -136,7 +136,7 @@ class CKernel(Kernel):
         sample(pattern.in_dtype(dtype), _matrix(grad), _matrix(x), found, x.shape[0], torch.get_num_threads())
         return torch.from_numpy(pattern.in_slots(found))
 
-    def _weight(self, a: TorchSparse, turned: bool) -> Prepared:
+    def prepared(self, a: TorchSparse, turned: bool = False) -> Prepared:
         """Prepared once for as long as its values stay; in training its pattern is, and takes the values of each step."""
         def make(a: TorchSparse) -> Prepared:
             if in_training():
@@ -159,17 +159,17 @@ class CKernel(Kernel):
         """
         if len(sides) != 2 or not image.numel() or not math.prod(sides):
             return None
-        weight: Prepared = self._weight(a, False)
+        weight: Prepared = self.prepared(a)
         out = image.new_empty(image.shape[0], weight.shape[0], *sides)
         bias = None if bias is None else bias.to(out.dtype).contiguous()
         added = None if added is None else added.to(out.dtype).contiguous()
         window = (*kernel, *stride, *padding, *dilation, *sides)
         step, *strides = image.stride()
-        form, first_bias = (*image.shape[1:], *strides), None if bias is None else bias.data_ptr()
+        what = described(weight, (*image.shape[1:], *strides), window, None if bias is None else bias.data_ptr(), activation)
         for number in range(image.shape[0]):                   # by address: views of torch take longer than a small product
             place = number * out.stride(0)
-            convolve_one(weight, _address(image, number * step), form, window, first_bias, _address(out, place),
-                         torch.get_num_threads(), activation, None if added is None else _address(added, place))
+            run(placed(what, address(image, number * step), address(out, place),
+                       None if added is None else address(added, place)), weight.dtype, torch.get_num_threads())
         return out
 
 
@@ -193,7 +193,7 @@ def _declined(layout: str, dtype: torch.dtype) -> str | None:
     return CBackend().declines(sr.Cell("linear", ("array", layout), str(dtype).removeprefix("torch.")))
 
 
-def _address(tensor: Tensor, element: int) -> int:
+def address(tensor: Tensor, element: int) -> int:
     return tensor.data_ptr() + element * tensor.element_size()
 
 
