@@ -184,6 +184,28 @@ class Twice(nn.Module):
         return functional.gelu(y) * y
 
 
+class Row(nn.Module):
+    """Each linear takes, or adds, what is one with the last: nothing stands between."""
+
+    def __init__(self):
+        super().__init__()
+        self.layers = nn.ModuleList(nn.Linear(24, 24) for _ in range(4))
+
+    def forward(self, x):
+        one = self.layers[0](x) + x
+        two = self.layers[1](one) + one
+        return self.layers[3](functional.gelu(self.layers[2](two))) + two
+
+
+def test_a_linear_of_what_another_became(calls):
+    model, x = sparse(Row()), torch.randn(40, 24)
+    with torch.no_grad():
+        actual = torch.compile(model, backend="sparseref_c")(x)
+
+    torch.testing.assert_close(as_written(model, x), actual)
+    assert calls == [[(None, True)], [(None, True)], [("gelu", False, None, True)]]
+
+
 class Broadcast(Twice):
     """What is added is not of the same shape."""
 

@@ -15,7 +15,7 @@ from sparseref_torch.tensors import TorchSparse, to_numpy
 from torch import Tensor
 from torch.nn import functional
 
-from .plans import Call, Norm, plan_for, remember, same_numbers
+from .convolution_plans import Call, Norm, plan_for, remember, same_numbers
 from .torch_kernel import CKernel
 
 

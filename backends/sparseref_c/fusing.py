@@ -22,6 +22,7 @@ from typing import Any
 import torch
 from torch import Tensor
 from torch.fx import Graph, GraphModule, Node
+from torch.fx.node import map_arg
 from torch.nn import functional
 
 from . import convolutions, steps
@@ -38,8 +39,9 @@ IN_PLACE = (operator.setitem, operator.delitem, operator.iadd, operator.isub, op
 def backend(graph: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
     """What torch.compile asks of a backend: a graph -> a function that runs it."""
     _drop_idle_dropout(graph)
+    replaced: dict[Node, Node] = {}
     for group in _beside(_chained([_found(node) for node in graph.graph.nodes if node.target in LINEARS])):
-        _replace(graph.graph, group)
+        _replace(graph.graph, group, replaced)
     for node in list(graph.graph.nodes):
         if node.target in CONVOLUTIONS:
             _replace_convolution(graph.graph, node)
@@ -126,17 +128,19 @@ def _free(found: Found) -> bool:
         not isinstance(node, Node) or node.op in ("placeholder", "get_attr") for node in given)
 
 
-def _replace(graph: Graph, group: list[Found]) -> None:
-    """The linears of a group and what follows them -> one node."""
+def _replace(graph: Graph, group: list[Found], replaced: dict[Node, Node]) -> None:
+    """The linears of a group and what follows them -> one node; replaced: what became of nodes that others were found with."""
     last = group[0].last if len(group) == 1 else group[0].first
     with graph.inserting_after(last):
-        whole = graph.call_function(steps.linears, (group[0].x, *(one.step for one in group)))
+        given = (group[0].x, *(one.step for one in group))
+        whole = graph.call_function(steps.linears, map_arg(given, lambda node: replaced.get(node, node)))
     before = whole
     for number, one in enumerate(group):
         with graph.inserting_after(before):
             result = before = graph.call_function(operator.getitem, (whole, number))
         result.meta = dict(one.last.meta)
         one.last.replace_all_uses_with(result)
+        replaced[one.last] = result
         for node in reversed(one.nodes):
             graph.erase_node(node)
 

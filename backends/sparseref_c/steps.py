@@ -10,6 +10,7 @@ from sparseref_torch.tensor import kernels
 from torch import Tensor
 from torch.nn import functional
 
+from .linear_plans import plan_for, remember
 from .torch_kernel import CKernel, Step
 
 Given: TypeAlias = tuple[Tensor, Tensor | None, str | None, Tensor | None, "Given | None"]
@@ -22,11 +23,14 @@ C = CKernel()
 
 def linears(x: Tensor, *given: Given) -> list[Tensor]:
     """x [..., K] -> of each step activation(x W^T + bias) + added, [..., O], or what its next step makes of that."""
+    if (plan := plan_for(x, given)) is not None:
+        return plan.run(x, given)
     steps = [_step(x, one) for one in given]
     few = x.shape[:-1].numel() < ENOUGH_TOKENS * torch.get_num_threads()
     found = [step for step in steps if step is not None]
     if len(found) < len(given) or (few and any(step.then is not None for step in found)):
         return [_one_by_one(x, one) for one in given]
+    remember(x, given, found, C)
     return [y.reshape(*x.shape[:-1], y.shape[-1]) for y in C.products(x.reshape(-1, x.shape[-1]), found)]
 
 

@@ -29,7 +29,7 @@ from .preparing import Prepared, prepare
 from .sampling import PreparedPattern, prepare_pattern, sample
 
 DTYPES = (torch.float32, torch.float64)
-_NUMPY = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+REAL = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
 
 
 class Step(NamedTuple):
@@ -115,7 +115,7 @@ class CKernel(Kernel):
             then = None if step.then is None else self._described(step.then, x, outs, kept)
             what = self._described(step, x, outs, kept, then, what)
         if what is not None:
-            run(what, _NUMPY[x.dtype], torch.get_num_threads())
+            run(what, REAL[x.dtype], torch.get_num_threads())
         return outs[::-1]
 
     def _described(self, step: Step, x: Tensor, outs: list[Tensor], kept: list[Tensor], then: CProduct | None = None,
@@ -131,7 +131,7 @@ class CKernel(Kernel):
         return product(weight, _matrix(x), y, first_bias, step.activation, _matrix(added), x.shape[0], None, then, beside)
 
     def by_values(self, a: TorchSparse, x: Tensor, grad: Tensor) -> Tensor:
-        pattern, dtype = self._pattern(a, False), _NUMPY[x.dtype]
+        pattern, dtype = self._pattern(a, False), REAL[x.dtype]
         found = np.zeros(len(pattern.slots), dtype)
         sample(pattern.in_dtype(dtype), _matrix(grad), _matrix(x), found, x.shape[0], torch.get_num_threads())
         return torch.from_numpy(pattern.in_slots(found))

@@ -1,0 +1,123 @@
+"""Linears of a compiled model that come again: planned once, and as written whatever changes in between."""
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+import torch
+from sparseref_c import compiling, library
+from sparseref_torch import SparsityBuilder, use_backend
+from torch import nn
+from torch.nn import functional
+
+try:
+    library.load()
+except compiling.NotBuilt as reason:
+    pytest.skip(f"the C library: {reason}", allow_module_level=True)
+
+from sparseref_c.torch_kernel import CKernel
+
+pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning")
+
+
+class Layer(nn.Module):
+    """Three linears of one x, one with a residual, a block of two."""
+
+    def __init__(self):
+        super().__init__()
+        self.three = nn.ModuleList(nn.Linear(24, 24, bias=number < 2) for number in range(3))
+        self.out, self.up, self.down = nn.Linear(24, 24), nn.Linear(24, 48), nn.Linear(48, 24)
+
+    def forward(self, x):
+        q, k, v = (one(x) for one in self.three)
+        y = self.out(q * k + v) + x
+        return self.down(functional.gelu(self.up(y))) + y
+
+
+@pytest.fixture
+def asked(monkeypatch):
+    """How many steps each call of C has that was not planned."""
+    seen, real = [], CKernel.products
+    monkeypatch.setattr(CKernel, "products", lambda self, x, steps: seen.append(len(steps)) or real(self, x, steps))
+    torch._dynamo.reset()
+    return seen
+
+
+@pytest.fixture
+def model():
+    torch.manual_seed(0)
+    return SparsityBuilder().set_weight("*.weight", module=nn.Linear, format="nmg:2:4:2").get_sparse_model(Layer()).eval()
+
+
+def no_grad(model, x):
+    """Whether gradients are wanted is each thread's own."""
+    with torch.no_grad():
+        return model(x)
+
+
+def agree(model, compiled, x):
+    with use_backend("torch"):
+        expected = no_grad(model, x)
+    torch.testing.assert_close(expected, no_grad(compiled, x), equal_nan=True)
+
+
+@pytest.mark.parametrize("shape", [(1, 24), (50, 24), (2, 40, 24)])
+def test_only_the_first_of_a_form_asks_what_to_do(asked, model, shape):
+    compiled, x = torch.compile(model, backend="sparseref_c", dynamic=False), torch.randn(shape)
+    agree(model, compiled, x)
+    first = list(asked)
+    assert first[:2] == [2, 1]                                 # the third one's sum is a residual
+
+    agree(model, compiled, 2 * x)
+    assert torch.equal(no_grad(compiled, x), no_grad(compiled, x))
+    assert asked == first
+
+    agree(model, compiled, torch.cat([x, x]))
+    assert len(asked) > len(first)
+    agree(model, compiled, x)
+    infinite = x.clone()
+    infinite.view(-1)[5] = torch.inf
+    agree(model, compiled, infinite)
+
+
+def test_what_changes_counts(asked, model):
+    compiled, x = torch.compile(model, backend="sparseref_c"), torch.randn(50, 24)
+    agree(model, compiled, x)
+    with torch.no_grad():
+        for change in (lambda: model.out.weight.mul_(2), lambda: model.three[1].weight.data.mul_(2),
+                       lambda: model.up.bias.add_(1), lambda: model.down.bias.data.mul_(3), lambda: model.down.weight.mul_(-1),
+                       lambda: model.up.weight.set_sparse_(model.up.weight.with_values(2 * model.up.weight.sparse.values)),
+                       lambda: setattr(model.out.bias, "data", torch.ones(24)),
+                       lambda: setattr(model.down, "bias", nn.Parameter(torch.ones(24)))):
+            change()
+            agree(model, compiled, x)
+            agree(model, compiled, x)
+
+
+def test_another_backend_gradients_and_autocast_are_heard(asked, model):
+    compiled, x = torch.compile(model, backend="sparseref_c"), torch.randn(50, 24)
+    agree(model, compiled, x)
+    first = list(asked)
+    with use_backend("torch"):
+        no_grad(compiled, x)
+    assert asked == first
+
+    compiled(x).sum().backward()
+    assert model.three[0].weight.grad is not None
+    with torch.autocast("cpu", torch.bfloat16):
+        assert no_grad(compiled, x).dtype == no_grad(model, x).dtype
+
+
+def test_x_in_strides_is_decided_each_time(asked, model):
+    compiled, x = torch.compile(model, backend="sparseref_c"), torch.randn(24, 50).T
+    for _ in range(2):
+        agree(model, compiled, x)
+
+
+def test_several_threads_share_a_plan(model):
+    torch._dynamo.reset()
+    compiled, x = torch.compile(model, backend="sparseref_c"), torch.randn(50, 24)
+    expected = [no_grad(compiled, scale * x) for scale in (1, 2)]
+    with ThreadPoolExecutor(4) as pool:
+        found = list(pool.map(lambda number: no_grad(compiled, (1 + number % 2) * x), range(40)))
+
+    assert all(torch.equal(expected[number % 2], y) for number, y in enumerate(found))
