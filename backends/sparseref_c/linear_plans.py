@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -14,19 +15,20 @@ from torch import Tensor
 
 from .library import CMatrix, CProduct
 from .multiplying import product, run
-from .plans import Versions, can_be_planned, circumstances, form, same_versions, versions
+from .plans import Versions, can_be_planned, circumstances, comes_again, form, same_versions, versions
 from .torch_kernel import REAL, CKernel, Step
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One step.  fields: the weight's; bias_at: where bias lies; added: its form; what: for C, without addresses of x, added
-    and result."""
+    """One step.  weight: a weak reference, or it would never be freed; fields: the weight's; bias_at: form and address; added:
+    its form; what: for C, without addresses of x, added and result.
+    """
 
-    weight: Any
+    weight: weakref.ref[Any]
     fields: Versions
     bias: Tensor | None
-    bias_at: int | None
+    bias_at: tuple[Any, ...] | None
     activation: str | None
     added: tuple[Any, ...] | None
     what: CProduct
@@ -38,15 +40,16 @@ class Part:
         weight, bias, activation, added, then = given
         prepared = kernel.prepared(step.a, step.turned)
         outputs, inputs = prepared.shape
-        bias_at, result = None if bias is None else bias.data_ptr(), CMatrix(None, outputs, 1)
-        what = product(prepared, CMatrix(None, inputs, 1), result, bias_at, activation, result, tokens)
-        return cls(weight, versions(weight), bias, bias_at, activation, form(added), what,
+        result = CMatrix(None, outputs, 1)
+        what = product(prepared, CMatrix(None, inputs, 1), result, None if bias is None else bias.data_ptr(), activation, result,
+                       tokens)
+        return cls(weakref.ref(weight), versions(weight), bias, _place(bias), activation, form(added), what,
                    None if step.then is None else cls.of(then, step.then, tokens, kernel))
 
     def fits(self, given: Any) -> bool:
         weight, bias, activation, added, then = given
-        return (weight is self.weight and bias is self.bias and activation == self.activation and form(added) == self.added
-                and (bias is None or bias.data_ptr() == self.bias_at) and same_versions(self.fields, weight)
+        return (weight is self.weight() and bias is self.bias and _place(bias) == self.bias_at and activation == self.activation
+                and form(added) == self.added and same_versions(self.fields, weight)
                 and (then is None if self.then is None else then is not None and self.then.fits(then)))
 
     def placed(self, x: Tensor, given: Any) -> tuple[CProduct, Tensor]:
@@ -96,10 +99,16 @@ def remember(x: Tensor, given: Sequence[Any], steps: Sequence[Step], kernel: CKe
     flat = [one for first in given for one in _in_turn(first)]
     strided = [tensor for _, bias, _, added, _ in flat for tensor in (bias, added)
                if tensor is not None and not tensor.is_contiguous()]
-    if x.is_contiguous() and not strided and can_be_planned(x, [one[0] for one in flat]):
+    again = comes_again(given[0][0], (form(x), len(flat)))
+    if again and x.is_contiguous() and not strided and can_be_planned(x, [one[0] for one in flat]):
         tokens = x.shape[:-1].numel()
         parts = [Part.of(one, step, tokens, kernel) for one, step in zip(given, steps, strict=True)]
         _PLANS.set(given[0][0], Plan(form(x), circumstances(), parts))
+
+
+def _place(bias: Tensor | None) -> tuple[Any, ...] | None:
+    """Its memory may be another's after `bias.data = ...`."""
+    return None if bias is None else (form(bias), bias.data_ptr())
 
 
 def _in_turn(given: Any) -> list[Any]:

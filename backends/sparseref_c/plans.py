@@ -1,7 +1,7 @@
 """What a compiled model computes again as it was is planned once: what was found out is kept, and only addresses change.
 
 Finding out takes longer (45 us for a convolution, 150 for query, key and value) than many a product of two threads does, and
-one of them waits meanwhile.  A plan is of a weight's latest call, and of one without gradients or autocast.
+one of them waits meanwhile.  A plan is of a weight's latest call, where that came twice, and of one without gradients.
 """
 
 from __future__ import annotations
@@ -11,9 +11,11 @@ from typing import Any
 
 import torch
 from sparseref_torch.tensor import kernels
+from sparseref_torch.tensor.slots import Kept
 from torch import Tensor
 
 Versions = list[tuple[Tensor, int]]
+_LATEST = Kept()
 
 
 def form(x: Tensor | None) -> tuple[Any, ...] | None:
@@ -24,6 +26,14 @@ def form(x: Tensor | None) -> tuple[Any, ...] | None:
 def circumstances() -> tuple[Any, ...]:
     """What else decides who computes."""
     return kernels.preferred(), kernels.in_training(), torch.is_autocast_enabled("cpu"), torch.get_num_threads()
+
+
+def comes_again(weight: Any, called: tuple[Any, ...]) -> bool:
+    """Whether the weight's last call was the same; where each differs, plans would cost more than they save."""
+    again = bool(_LATEST.get(weight) == called)
+    if not again:
+        _LATEST.set(weight, called)
+    return again
 
 
 def can_be_planned(x: Tensor, weights: Iterable[Any]) -> bool:
