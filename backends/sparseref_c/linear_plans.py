@@ -40,9 +40,8 @@ class Part:
         weight, bias, activation, added, then = given
         prepared = kernel.prepared(step.a, step.turned)
         outputs, inputs = prepared.shape
-        result = CMatrix(None, outputs, 1)
-        what = product(prepared, CMatrix(None, inputs, 1), result, None if bias is None else bias.data_ptr(), activation, result,
-                       tokens)
+        result, bias_at = CMatrix(None, outputs, 1), None if bias is None else bias.data_ptr()
+        what = product(prepared, CMatrix(None, inputs, 1), result, bias_at, activation, result, tokens)
         return cls(weakref.ref(weight), versions(weight), bias, _place(bias), activation, form(added), what,
                    None if step.then is None else cls.of(then, step.then, tokens, kernel))
 
