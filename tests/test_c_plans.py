@@ -147,6 +147,27 @@ def test_a_model_is_freed_with_its_plans(asked):
     assert not any(weight() is not None for weight in weights)
 
 
+def negated(tensor):
+    """The same numbers, of which torch keeps the opposite and remembers that."""
+    return torch._neg_view(-tensor)
+
+
+def test_a_sign_that_torch_only_remembers_is_read(asked, model):
+    """As the imaginary part of a conjugate has one."""
+    compiled, x = torch.compile(model, backend="sparseref_c"), torch.randn(50, 24)
+    for one in (x, x, x, negated(x), negated(x), negated(x), torch.randn(50, 24, dtype=torch.complex64).conj().imag):
+        agree(model, compiled, one)
+        agree(model, model, one)
+    model.out.bias.data, model.up.bias.data = negated(torch.ones(24)), negated(torch.ones(48))
+    for _ in range(4):
+        agree(model, compiled, x)
+    image = torch.randn(1, 4, 6, 6)
+    builder = SparsityBuilder().set_weight("*.weight", format="nmg:2:4:2")
+    convolution = builder.get_sparse_model(nn.Sequential(nn.Conv2d(4, 8, 3)))
+    agree(convolution, convolution, negated(image))
+    agree(convolution, torch.compile(convolution, backend="sparseref_c"), negated(image))
+
+
 def test_several_threads_share_a_plan(model):
     torch._dynamo.reset()
     compiled, x = torch.compile(model, backend="sparseref_c"), torch.randn(50, 24)

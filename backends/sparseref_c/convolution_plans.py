@@ -13,7 +13,7 @@ from torch import Tensor
 from .convolving import described, placed
 from .library import CProduct
 from .multiplying import run
-from .plans import Versions, can_be_planned, circumstances, comes_again, form, same_versions, versions
+from .plans import Versions, as_it_lies, can_be_planned, circumstances, comes_again, form, same_versions, versions
 from .preparing import Prepared
 from .torch_kernel import address
 
@@ -94,8 +94,8 @@ def plan_for(call: Call) -> Plan | None:
 def remember(call: Call, weight: Prepared, shift: Tensor | None, window: Sequence[int], out: tuple[int, ...]) -> None:
     """That C computes this call.  weight and shift, [O]: what C multiplies and adds; window: as `described` takes it."""
     x, added = call.x, call.added
-    if comes_again(call.weight, call.form) and (added is None or added.is_contiguous()) and can_be_planned(x, [call.weight]):
-        shift = None if shift is None else shift.clone()       # its memory may be another's after `bias.data = ...`
+    if comes_again(call.weight, call.form) and as_it_lies(added) and can_be_planned(x, [call.weight]):
+        shift = None if shift is None else shift.resolve_neg().clone()     # `bias.data = ...` would leave its memory
         what = described(weight, (*x.shape[1:], *x.stride()[1:]), window, None if shift is None else shift.data_ptr(),
                          "relu" if call.relu else None)
         numbers = [(one, one.clone()) for one in call.constants]

@@ -15,7 +15,7 @@ from torch import Tensor
 
 from .library import CMatrix, CProduct
 from .multiplying import product, run
-from .plans import Versions, can_be_planned, circumstances, comes_again, form, same_versions, versions
+from .plans import Versions, as_it_lies, can_be_planned, circumstances, comes_again, form, same_versions, versions
 from .torch_kernel import REAL, CKernel, Step
 
 
@@ -96,10 +96,9 @@ def plan_for(x: Tensor, given: Sequence[Any]) -> Plan | None:
 def remember(x: Tensor, given: Sequence[Any], steps: Sequence[Step], kernel: CKernel) -> None:
     """That the kernel computes these steps of x in one call; not where memory is strided."""
     flat = [one for first in given for one in _in_turn(first)]
-    strided = [tensor for _, bias, _, added, _ in flat for tensor in (bias, added)
-               if tensor is not None and not tensor.is_contiguous()]
     again = comes_again(given[0][0], (form(x), len(flat)))
-    if again and x.is_contiguous() and not strided and can_be_planned(x, [one[0] for one in flat]):
+    lies = all(as_it_lies(tensor) for tensor in (x, *(tensor for _, bias, _, added, _ in flat for tensor in (bias, added))))
+    if again and lies and can_be_planned(x, [one[0] for one in flat]):
         tokens = x.shape[:-1].numel()
         parts = [Part.of(one, step, tokens, kernel) for one, step in zip(given, steps, strict=True)]
         _PLANS.set(given[0][0], Plan(form(x), circumstances(), parts))

@@ -20,7 +20,7 @@ _LATEST = Kept()
 
 def form(x: Tensor | None) -> tuple[Any, ...] | None:
     """All of a tensor but its numbers and where they lie."""
-    return None if x is None else (type(x), x.shape, x.stride(), x.dtype, x.device)
+    return None if x is None else (type(x), x.shape, x.stride(), x.dtype, x.device, x.is_neg())
 
 
 def circumstances() -> tuple[Any, ...]:
@@ -36,9 +36,14 @@ def comes_again(weight: Any, called: tuple[Any, ...]) -> bool:
     return again
 
 
+def as_it_lies(tensor: Tensor | None) -> bool:
+    """C can read it in its place: not where torch only remembers that its sign is to change."""
+    return tensor is None or (tensor.is_contiguous() and not tensor.is_neg())
+
+
 def can_be_planned(x: Tensor, weights: Iterable[Any]) -> bool:
     """C was chosen whatever x holds, and versions say whether a weight has changed."""
-    return kernels.finite(x) and not kernels.in_training() and not any(
+    return not x.is_neg() and kernels.finite(x) and not kernels.in_training() and not any(
         field.is_inference() or field.is_shared() for weight in weights for field in weight.sparse.tensors.values())
 
 

@@ -108,6 +108,7 @@ class CKernel(Kernel):
 
     def products(self, x: Tensor, steps: Sequence[Step]) -> list[Tensor]:
         """x [T, K] -> what each step gives, [T, O]; x is turned once for all."""
+        x = x.resolve_neg()
         outs: list[Tensor] = []
         kept: list[Tensor] = []                                # C is given their addresses
         what = None
@@ -122,8 +123,8 @@ class CKernel(Kernel):
                    beside: CProduct | None = None) -> CProduct:
         """One step for C; its result, unless another product follows, is the last of outs."""
         weight: Prepared = self.prepared(step.a, step.turned)
-        bias = None if step.bias is None else step.bias.to(x.dtype).contiguous()
-        added = None if step.added is None else step.added.to(x.dtype)
+        bias = None if step.bias is None else step.bias.to(x.dtype).contiguous().resolve_neg()
+        added = None if step.added is None else step.added.to(x.dtype).resolve_neg()
         kept.extend(tensor for tensor in (bias, added) if tensor is not None)
         if then is None:
             outs.append(x.new_empty(x.shape[0], weight.shape[0]))
@@ -132,6 +133,7 @@ class CKernel(Kernel):
 
     def by_values(self, a: TorchSparse, x: Tensor, grad: Tensor) -> Tensor:
         pattern, dtype = self._pattern(a, False), REAL[x.dtype]
+        x, grad = x.resolve_neg(), grad.resolve_neg()          # kept until C has read them
         found = np.zeros(len(pattern.slots), dtype)
         sample(pattern.in_dtype(dtype), _matrix(grad), _matrix(x), found, x.shape[0], torch.get_num_threads())
         return torch.from_numpy(pattern.in_slots(found))
@@ -161,8 +163,9 @@ class CKernel(Kernel):
             return None
         weight: Prepared = self.prepared(a)
         out = image.new_empty(image.shape[0], weight.shape[0], *sides)
-        bias = None if bias is None else bias.to(out.dtype).contiguous()
-        added = None if added is None else added.to(out.dtype).contiguous()
+        image = image.resolve_neg()
+        bias = None if bias is None else bias.to(out.dtype).contiguous().resolve_neg()
+        added = None if added is None else added.to(out.dtype).contiguous().resolve_neg()
         window = (*kernel, *stride, *padding, *dilation, *sides)
         step, *strides = image.stride()
         what = described(weight, (*image.shape[1:], *strides), window, None if bias is None else bias.data_ptr(), activation)
