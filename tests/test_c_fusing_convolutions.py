@@ -243,6 +243,16 @@ def test_pooling_with_gradients_runs_as_it_is_written():
     assert x.grad.sum() == 20 * 16
 
 
+def test_pooling_by_name_and_under_vmap():
+    torch._dynamo.reset()
+    x = torch.randn(3, 2, 16, 9, 9)
+    by_name = torch.compile(lambda x: functional.max_pool2d(input=x[0], kernel_size=2), backend="sparseref_c")
+    mapped = torch.compile(torch.vmap(lambda x: functional.max_pool2d(x, 2)), backend="sparseref_c")
+    with torch.no_grad():
+        assert torch.equal(functional.max_pool2d(x[0], 2), by_name(x))
+        assert torch.equal(functional.max_pool2d(x.flatten(0, 1), 2), mapped(x).flatten(0, 1))
+
+
 def test_a_graph_pools_so(monkeypatch):
     seen, real = [], max_pool
     monkeypatch.setattr(convolutions, "max_pool", lambda *given, **named: seen.append(1) or real(*given, **named))

@@ -168,6 +168,38 @@ def test_a_sign_that_torch_only_remembers_is_read(asked, model):
     agree(convolution, torch.compile(convolution, backend="sparseref_c"), negated(image))
 
 
+@pytest.mark.parametrize("convert", [nn.Module.double, nn.Module.half, nn.Module.share_memory, lambda model: model.to("cpu")])
+def test_a_model_can_be_converted_after_its_calls(asked, model, convert):
+    """Torch refuses to where there are weak references to a weight."""
+    one = SparsityBuilder().set_weight("*.weight", format="nmg:2:4:2").get_sparse_model(nn.Sequential(nn.Conv2d(4, 8, 3),
+                                                                                                     nn.BatchNorm2d(8))).eval()
+    for each, x in ((model, torch.randn(50, 24)), (one, torch.randn(1, 4, 6, 6))):
+        compiled = torch.compile(each, backend="sparseref_c")
+        for _ in range(3):
+            no_grad(compiled, x)
+        convert(each)
+        if next(each.parameters()).dtype != torch.half:
+            agree(each, compiled, x.to(next(each.parameters()).dtype))
+
+
+def test_a_view_has_the_same_fields_and_is_another_weight(asked):
+    builder = SparsityBuilder().set_weight("*.weight", format="nmg:2:4:2")
+    square = builder.get_sparse_model(nn.Sequential(nn.Linear(24, 24)))
+    compiled, x = torch.compile(square, backend="sparseref_c"), torch.randn(50, 24)
+    for _ in range(3):
+        agree(square, compiled, x)
+    square[0].weight.data = square[0].weight.data.t()
+    for _ in range(3):
+        agree(square, compiled, x)
+    flat = builder.get_sparse_model(nn.Sequential(nn.Conv2d(4, 8, (1, 3)), nn.ReLU()))
+    compiled, x = torch.compile(flat, backend="sparseref_c"), torch.randn(1, 4, 8, 8)
+    for _ in range(3):
+        agree(flat, compiled, x)
+    flat[0].weight.data = flat[0].weight.data.view(8, 4, 3, 1)
+    torch._dynamo.reset()
+    agree(flat, torch.compile(flat, backend="sparseref_c"), x)
+
+
 def test_several_threads_share_a_plan(model):
     torch._dynamo.reset()
     compiled, x = torch.compile(model, backend="sparseref_c"), torch.randn(50, 24)

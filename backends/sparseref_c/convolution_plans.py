@@ -13,7 +13,7 @@ from torch import Tensor
 from .convolving import described, placed
 from .library import CProduct
 from .multiplying import run
-from .plans import Versions, as_it_lies, can_be_planned, circumstances, comes_again, form, same_versions, versions
+from .plans import Held, as_it_lies, can_be_planned, circumstances, comes_again, form, values_of
 from .preparing import Prepared
 from .torch_kernel import address
 
@@ -55,13 +55,13 @@ class Call(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class Plan:
-    """fields: the weight's; constants: the call's, and what they held; what: for C, without addresses of x, added and result,
+    """held: the weight; constants: the call's, and what they held; what: for C, without addresses of x, added and result,
     with that of shift; out: the shape of the result.
     """
 
     form: tuple[Any, ...]
     circumstances: tuple[Any, ...]
-    fields: Versions
+    held: Held
     constants: list[tuple[Tensor, Tensor]]
     what: CProduct
     weight: Prepared
@@ -70,7 +70,7 @@ class Plan:
 
     def fits(self, call: Call) -> bool:
         """Nothing is other than it was."""
-        return (call.form == self.form and circumstances() == self.circumstances and same_versions(self.fields, call.weight)
+        return (call.form == self.form and circumstances() == self.circumstances and self.held.same(call.weight)
                 and same_numbers(self.constants, call.constants))
 
     def run(self, x: Tensor, added: Tensor | None) -> Tensor:
@@ -87,19 +87,21 @@ _PLANS = Kept()
 
 
 def plan_for(call: Call) -> Plan | None:
-    plan: Plan | None = _PLANS.get(call.weight)
+    plan: Plan | None = _PLANS.get(values_of(call.weight))
     return plan if plan is not None and plan.fits(call) else None
 
 
 def remember(call: Call, weight: Prepared, shift: Tensor | None, window: Sequence[int], out: tuple[int, ...]) -> None:
     """That C computes this call.  weight and shift, [O]: what C multiplies and adds; window: as `described` takes it."""
-    x, added = call.x, call.added
-    if comes_again(call.weight, call.form) and as_it_lies(added) and can_be_planned(x, [call.weight]):
+    x, added, constants = call.x, call.added, call.constants
+    again = comes_again(call.weight, (call.form, [id(one) for one in constants]))
+    if again and as_it_lies(added) and can_be_planned(x, [call.weight]):
         shift = None if shift is None else shift.resolve_neg().clone()     # `bias.data = ...` would leave its memory
         what = described(weight, (*x.shape[1:], *x.stride()[1:]), window, None if shift is None else shift.data_ptr(),
                          "relu" if call.relu else None)
-        numbers = [(one, one.clone()) for one in call.constants]
-        _PLANS.set(call.weight, Plan(call.form, circumstances(), versions(call.weight), numbers, what, weight, shift, out))
+        numbers = [(one, one.clone()) for one in constants]
+        plan = Plan(call.form, circumstances(), Held.by(call.weight), numbers, what, weight, shift, out)
+        _PLANS.set(values_of(call.weight), plan)
 
 
 def same_numbers(kept: list[tuple[Tensor, Tensor]], tensors: list[Tensor]) -> bool:

@@ -3,30 +3,27 @@
 from __future__ import annotations
 
 import ctypes
-import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
 import torch
+from sparseref_torch import SparseTensor
 from sparseref_torch.tensor.slots import Kept
 from torch import Tensor
 
 from .library import CMatrix, CProduct
 from .multiplying import product, run
-from .plans import Versions, as_it_lies, can_be_planned, circumstances, comes_again, form, same_versions, versions
+from .plans import Held, as_it_lies, can_be_planned, circumstances, comes_again, form, values_of
 from .torch_kernel import REAL, CKernel, Step
 
 
 @dataclass(frozen=True, eq=False)
 class Part:
-    """One step.  weight: a weak reference, or it would never be freed; fields: the weight's; bias_at: form and address; added:
-    its form; what: for C, without addresses of x, added and result.
-    """
+    """One step.  bias_at: form and address; added: its form; what: for C, without addresses of x, added and result."""
 
-    weight: weakref.ref[Any]
-    fields: Versions
+    weight: Held
     bias: Tensor | None
     bias_at: tuple[Any, ...] | None
     activation: str | None
@@ -42,13 +39,13 @@ class Part:
         outputs, inputs = prepared.shape
         result, bias_at = CMatrix(None, outputs, 1), None if bias is None else bias.data_ptr()
         what = product(prepared, CMatrix(None, inputs, 1), result, bias_at, activation, result, tokens)
-        return cls(weakref.ref(weight), versions(weight), bias, _place(bias), activation, form(added), what,
+        return cls(Held.by(weight), bias, _place(bias), activation, form(added), what,
                    None if step.then is None else cls.of(then, step.then, tokens, kernel))
 
     def fits(self, given: Any) -> bool:
         weight, bias, activation, added, then = given
-        return (weight is self.weight() and bias is self.bias and _place(bias) == self.bias_at and activation == self.activation
-                and form(added) == self.added and same_versions(self.fields, weight)
+        return (bias is self.bias and _place(bias) == self.bias_at and activation == self.activation
+                and form(added) == self.added and isinstance(weight, SparseTensor) and self.weight.same(weight)
                 and (then is None if self.then is None else then is not None and self.then.fits(then)))
 
     def placed(self, x: Tensor, given: Any) -> tuple[CProduct, Tensor]:
@@ -89,19 +86,19 @@ _PLANS = Kept()
 
 
 def plan_for(x: Tensor, given: Sequence[Any]) -> Plan | None:
-    plan: Plan | None = _PLANS.get(given[0][0])
+    plan: Plan | None = _PLANS.get(values_of(given[0][0]))
     return plan if plan is not None and plan.fits(x, given) else None
 
 
 def remember(x: Tensor, given: Sequence[Any], steps: Sequence[Step], kernel: CKernel) -> None:
     """That the kernel computes these steps of x in one call; not where memory is strided."""
     flat = [one for first in given for one in _in_turn(first)]
-    again = comes_again(given[0][0], (form(x), len(flat)))
+    again = comes_again(given[0][0], (form(x), [(id(bias), activation) for _, bias, activation, _, _ in flat]))
     lies = all(as_it_lies(tensor) for tensor in (x, *(tensor for _, bias, _, added, _ in flat for tensor in (bias, added))))
     if again and lies and can_be_planned(x, [one[0] for one in flat]):
         tokens = x.shape[:-1].numel()
         parts = [Part.of(one, step, tokens, kernel) for one, step in zip(given, steps, strict=True)]
-        _PLANS.set(given[0][0], Plan(form(x), circumstances(), parts))
+        _PLANS.set(values_of(given[0][0]), Plan(form(x), circumstances(), parts))
 
 
 def _place(bias: Tensor | None) -> tuple[Any, ...] | None:

@@ -6,16 +6,19 @@ one of them waits meanwhile.  A plan is of a weight's latest call, where that ca
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
+from sparseref_torch import SparseTensor
 from sparseref_torch.tensor import kernels
 from sparseref_torch.tensor.slots import Kept
 from torch import Tensor
 
-Versions = list[tuple[Tensor, int]]
 _LATEST = Kept()
+"""A weight's values -> its last call.  Not the weight itself: torch cannot convert a module to whose weights there are weak
+references."""
 
 
 def form(x: Tensor | None) -> tuple[Any, ...] | None:
@@ -30,9 +33,9 @@ def circumstances() -> tuple[Any, ...]:
 
 def comes_again(weight: Any, called: tuple[Any, ...]) -> bool:
     """Whether the weight's last call was the same; where each differs, plans would cost more than they save."""
-    again = bool(_LATEST.get(weight) == called)
+    again = bool(_LATEST.get(values_of(weight)) == called)
     if not again:
-        _LATEST.set(weight, called)
+        _LATEST.set(values_of(weight), called)
     return again
 
 
@@ -47,11 +50,28 @@ def can_be_planned(x: Tensor, weights: Iterable[Any]) -> bool:
         field.is_inference() or field.is_shared() for weight in weights for field in weight.sparse.tensors.values())
 
 
-def versions(weight: Any) -> Versions:
-    return [(field, field._version) for field in weight.sparse.tensors.values()]
+def values_of(weight: Any) -> Tensor:
+    """What plans are kept by: a dense weight itself, which has none."""
+    values: Tensor = weight.sparse.values if isinstance(weight, SparseTensor) else weight
+    return values
 
 
-def same_versions(kept: Versions, weight: Any) -> bool:
-    fields = weight.sparse.tensors
-    return len(kept) == len(fields) and all(one is now and now._version == version
-                                            for (one, version), now in zip(kept, fields.values(), strict=True))
+class Held(NamedTuple):
+    """What a weight was: its fields, weakly, or they would never be freed, with their versions, and how they are looked at."""
+
+    fields: list[tuple[weakref.ref[Tensor], int]]
+    seen: tuple[Any, ...]
+
+    @classmethod
+    def by(cls, weight: Any) -> Held:
+        return cls([(weakref.ref(field), field._version) for field in weight.sparse.tensors.values()], _seen(weight))
+
+    def same(self, weight: Any) -> bool:
+        fields = weight.sparse.tensors
+        return len(self.fields) == len(fields) and self.seen == _seen(weight) and all(
+            one() is now and now._version == version for (one, version), now in zip(self.fields, fields.values(), strict=True))
+
+
+def _seen(weight: Any) -> tuple[Any, ...]:
+    """Views have the same fields."""
+    return weight.descriptor, weight.matrix, weight.turned, tuple(weight.shape)

@@ -14,7 +14,8 @@ ALWAYS_INLINE vec relu(vec x)
 /* x Phi(x), 0 at minus infinity (GELU-1).
  *
  * Floats: Phi(x) = 1/2 + x P(t), t = 2 x**2 / FAR**2 - 1, a polynomial fitted to an error of Phi of 1.3e-8 for |x| <= FAR.  In t, not in
- * x**2: its coefficients are small, so that rounding leaves 1.1e-7.  Farther out Phi is 0 or 1 to 1.0e-7.
+ * x**2: its coefficients are small, so that rounding leaves 1.6e-7.  Farther out Phi is 0 or 1 to 1.0e-7.  That is absolute: of the
+ * tail below -4.8, where x Phi(x) is less than 4e-6, a tenth and more may be lost.
  */
 ALWAYS_INLINE vec gelu(vec x)
 {
