@@ -68,18 +68,18 @@ def _at_once(call: Call) -> Tensor | None:
     return y
 
 
-def max_pool(input: Tensor, *args: Any, **kwargs: Any) -> Any:  # noqa: A002  # torch's name
+def max_pool(*args: Any, **kwargs: Any) -> Any:
     """As functional.max_pool2d, of which torch has vectors where channels lie side by side: the largest is the same.
 
     Measured of [1, 64, 112, 112], two threads: 2.6 ms as it lies, 0.8 turned and back.
     """
-    x = input
+    x, *rest = args if args else (kwargs.pop("input"),)
     turned = (type(x) in PLAIN and x.device.type == "cpu" and x.dim() == 4 and x.is_contiguous()
               and x.shape[1] >= LEAST_CHANNELS and not (torch.is_grad_enabled() and x.requires_grad)
               and torch._C._functorch.peek_interpreter_stack() is None)
     if not turned:
-        return functional.max_pool2d(x, *args, **kwargs)
-    found = functional.max_pool2d(x.contiguous(memory_format=torch.channels_last), *args, **kwargs)
+        return functional.max_pool2d(x, *rest, **kwargs)
+    found = functional.max_pool2d(x.contiguous(memory_format=torch.channels_last), *rest, **kwargs)
     return tuple(one.contiguous() for one in found) if isinstance(found, tuple) else found.contiguous()
 
 

@@ -8,8 +8,7 @@ Dynamo writes down which calls a model makes; here the ones that belong together
     conv2d -> batch_norm, not in training -> + a tensor of the same shape -> relu   each step but the first may be missing
 
 What lies between them is used by nothing else.  Max pooling, which stands before the first sparse convolution of a resnet, is
-torch's in another order of memory.  The other calls run as they were written down, one by one; the model is not
-edited.
+torch's in another order of memory.  The other calls run as they were written down, one by one; the model is not edited.
 """
 
 from __future__ import annotations

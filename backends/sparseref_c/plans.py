@@ -1,7 +1,7 @@
 """What a compiled model computes again as it was is planned once: what was found out is kept, and only addresses change.
 
 Finding out takes longer (45 us for a convolution, 150 for query, key and value) than many a product of two threads does, and
-one of them waits meanwhile.  A plan is of a weight's latest call, where that came twice, and of one without gradients.
+one of them waits meanwhile.  A plan is of a weight's latest call, where its form came twice, and of one without gradients.
 """
 
 from __future__ import annotations

@@ -48,7 +48,7 @@ class Prepared:
 
 
 def in_segments(shape: tuple[int, ...], group_rows: int, block_rows: int, widest: int, groups: list[list[Part]],
-              real: Any) -> Prepared:
+                real: Any) -> Prepared:
     """The parts of each group of rows -> one weight."""
     groups = [[part for part in group if len(part.runs)] for group in groups]
     parts = [part for group in groups for part in group]

@@ -6,9 +6,9 @@
  *     row a   v   v   v        each: one load of x, n multiplications
  *     row b   v   v   v
  *
- * The g columns of a pattern are a run of nmg (NMG-C4), or those that several block rows meet in the same patterns; the stored entries of a row are one of csr, with n = 1.  Padding is
- * left out, so it is never read.  A panel is all runs of a group of rows within a block of columns: as much of x as a cache
- * holds.  Runs of a panel with equal n are neighbours, in segments.
+ * The g columns of a pattern are a run of nmg (NMG-C4), or those that several block rows meet in the same patterns; the stored
+ * entries of a row are one of csr, with n = 1.  Padding is left out, so it is never read.  A panel is all runs of a group of rows
+ * within a block of columns: as much of x as a cache holds.  Runs of a panel with equal n are neighbours, in segments.
  *
  * Four runs may go abreast: column 0 of each, column 1 of each, ..., and so their values.  They are the runs of one pattern in
  * four block rows, so that row i of the four is block_rows apart.  All are as long as the longest in memory: a shorter one goes
