@@ -43,12 +43,12 @@ def first_failure(profile: str = "quick") -> str | None:
 
 def shapes_and_threads() -> str | None:
     """What the kit's small shapes do not reach: wide tiles, strides, what is added, ties of the greedy, many threads."""
-    from sparseref_c import preparing
+    from sparseref_c import one_token
     from sparseref_c.choosing import CGreedyNMG
     from sparseref_c.multiplying import activated, multiply
     from sparseref_c.preparing import prepare
 
-    preparing.LOOKS_UP = library.library().name                # who has no look-ups has to understand such weights
+    one_token.LOOKS_UP = library.library().name                # who has no look-ups has to understand such weights
     rng = np.random.default_rng(0)
     wide = prepare(sr.sparsify(rng.integers(-4, 5, (400, 200)).astype(np.float32), "nmg:1:4:8"))
     for form in ("nmg:1:4:8", "nmg:1:10:2", "nmg:1:6:16", "nmg:1:8:15", "nmg:1:10:16", "nmg:1:5:16",   # tables

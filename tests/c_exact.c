@@ -31,7 +31,10 @@ static int drawn(int below) { return (int)((state = state * 1664525u + 101390422
             for (int step = 0; step < (int)longest(runs + count - A, A); step++, values += (uint64_t)(A * n))               \
                 for (int r = 0; r < A; r++) {                                                                               \
                     k = begin[r] + 4 * step;                                                                                \
-                    column[columns++] = (uint32_t)(k < COLUMNS ? k : COLUMNS);                                              \
+                    if (A == SIXTEEN)                                                                                       \
+                        ((uint8_t *)column)[columns++] = (uint8_t)(k < COLUMNS ? k : BEHIND);                               \
+                    else                                                                                                    \
+                        column[columns++] = (uint32_t)(k < COLUMNS ? k : COLUMNS);                                          \
                     for (int i = 0; i < n; i++) {                                                                           \
                         uint64_t at = values + (uint64_t)(i * A + r);                                                       \
                         place[at] = (uint32_t)((first + r * n + i) * COLUMNS + k);                                          \
@@ -60,8 +63,8 @@ static int drawn(int below) { return (int)((state = state * 1664525u + 101390422
         Segment segment = {.runs = count, .n = (uint32_t)n, .abreast = (uint16_t)A, .x_columns = COLUMNS,                   \
                            .serves = A == SIXTEEN ? ONE_TOKEN : ONE_TOKEN | FEW_TOKENS | MANY_TOKENS};                      \
         int group_rows = (ROWS + 4 * n - 1) / (4 * n) * 4 * n;                                                              \
-        Runs weight = {ROWS, COLUMNS, group_rows, 1, n, n, segment_of, &segment, runs, column, value};                      \
-        Sizes sizes = {1 + 1, 1, (int64_t)count, (int64_t)columns, (int64_t)values};                                        \
+        Runs weight = {ROWS, COLUMNS, group_rows, 1, n, n, segment_of, &segment, runs, column, value, NULL};                    \
+        Sizes sizes = {1 + 1, 1, (int64_t)count, (int64_t)columns / (A == SIXTEEN ? 4 : 1), (int64_t)values};               \
         if (sparseref_check(&weight, &sizes) != SPARSEREF_DONE)                                                             \
             return 1;                                                                                                       \
         Product p = {&weight, {x, COLUMNS, 1}, {y, ROWS, 1}, {NULL, 0, 0}, bias, tokens, RELU, 0, NULL, NULL, NULL};        \

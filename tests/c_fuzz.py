@@ -12,7 +12,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from sparseref_c import compiling, library
+from sparseref_c import compiling, library, one_token
 from sparseref_c.library import CMatrix, CProduct, CRuns, CSampled, CSizes
 from sparseref_c.preparing import prepare
 
@@ -48,6 +48,8 @@ def main(count: str, *options: str) -> int:
     library.load.__wrapped__.__globals__["library_file"] = lambda: compiling.built_file(Path(folder), options)
     functions, rng, refused, multiplied = library.load(), np.random.default_rng(0), 0, 0
     weights = [prepare(sr.sparsify(rng.standard_normal((150, 60)).astype(np.float32), form)) for form in FORMATS]
+    one_token.LOOKS_UP = library.likely_set()
+    weights += [one_token.for_one_token(weight) for weight in weights]
     for _ in range(int(count)):
         weight = weights[rng.integers(0, len(weights))]
         arrays, numbers = changed(rng, weight)

@@ -97,8 +97,14 @@ static Weight weight_of(Bytes *from, int64_t columns)
                 int64_t more = (int64_t)longest * s->abreast;
                 if (used + more > MOST_COLUMNS)
                     break;
-                for (int64_t c = 0; c < more; c++)
-                    column[used++] = (uint32_t)below(from, columns + 1);
+                for (int64_t c = 0; c < more; c++) {
+                    int64_t k = below(from, columns + 1);
+                    if (s->abreast == SIXTEEN)
+                        ((uint8_t *)(column + used))[c] = (uint8_t)(k < columns ? k : BEHIND);
+                    else
+                        column[used + c] = (uint32_t)k;
+                }
+                used += s->abreast == SIXTEEN ? more / 4 : more;
                 runs += together, s->runs += (uint64_t)together, values += more * s->n;
             }
             lie(from, &s->first_run, 8), lie(from, &s->runs, 8), lie(from, &s->first_column, 8), lie(from, &s->first_value, 8);
@@ -118,7 +124,7 @@ static Weight weight_of(Bytes *from, int64_t columns)
     w.run = cut(run, (size_t)runs * sizeof *run);
     w.column = cut(column, (size_t)used * sizeof *column);
     w.value = filled(from, values, sizeof *w.value);
-    w.runs = (Runs){rows, columns, group_rows, groups, 4, m, w.segment_of, w.segments, w.run, w.column, w.value};
+    w.runs = (Runs){rows, columns, group_rows, groups, 4, m, w.segment_of, w.segments, w.run, w.column, w.value, NULL};
     lie(from, &w.runs.rows, 8), lie(from, &w.runs.columns, 8), lie(from, &w.runs.group_rows, 8), lie(from, &w.runs.groups, 8);
     lie(from, &w.runs.widest_run, 8), lie(from, &w.runs.block_rows, 8);
     return w;
@@ -139,7 +145,9 @@ static void multiply(Bytes *from)
     Weight w = weight_of(from, columns), next = weight_of(from, below(from, 8) ? w.runs.rows : below(from, 20)), other = weight_of(from, columns);
     int fine = !sparseref_check(&w.runs, &w.sizes) && small(&w.runs);
     int chained = !sparseref_check(&next.runs, &next.sizes) && small(&next.runs) && below(from, 2);
-    int beside = !sparseref_check(&other.runs, &other.sizes) && small(&other.runs) && below(from, 2);
+    int good = !sparseref_check(&other.runs, &other.sizes) && small(&other.runs), beside = good && below(from, 2);
+    if (good && below(from, 2))                            /* of its own form or another */
+        w.runs.one_token = &other.runs;
     if (fine) {
         int64_t side[] = {w.runs.columns, w.runs.rows, chained ? next.runs.rows : 0, beside ? other.runs.rows : 0};
         double *array[4], *bias = filled(from, w.runs.rows, 8), *added = filled(from, tokens * w.runs.rows, 8);

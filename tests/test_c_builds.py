@@ -16,8 +16,8 @@ from sparseref_c.library import instruction_sets, load
 CHECKS = Path(__file__).parent / "c_build_checks.py"
 MUTANTS = [mutant for path in sorted((Path(__file__).parent / "c_mutants").glob("*.toml"))
            for mutant in tomllib.loads(path.read_text())["mutant"]]
-TIMEOUT = 180
-"""Seconds; a mutant that hangs is found, too."""
+TIMEOUT, PATIENCE = 180, 600
+"""Seconds; a mutant that hangs is found, too.  What sanitizers look through takes longest."""
 try:
     COMPILER = compiling.find_compiler()
 except compiling.NotBuilt as reason:
@@ -28,9 +28,9 @@ pytestmark = pytest.mark.slow
 SANITIZED = ("-fsanitize=address,undefined", "-fno-sanitize-recover=all", "-g", "-O1")
 
 
-def checked(sources, *options, script=CHECKS, **environment):
+def checked(sources, *options, script=CHECKS, timeout=TIMEOUT, **environment):
     return subprocess.run([sys.executable, script, sources, *options], env={**os.environ, **environment}, text=True,
-                          capture_output=True, timeout=TIMEOUT, check=False)
+                          capture_output=True, timeout=timeout, check=False)
 
 
 def test_the_library_as_it_is_passes():
@@ -73,7 +73,7 @@ PRELOADED = {"LD_PRELOAD": f"{runtime('libasan.so')} {runtime('libubsan.so')}", 
 @sanitizers
 def test_sanitizers_find_nothing():
     """AddressSanitizer and UndefinedBehaviorSanitizer, on every product of the kit: no access outside what was given."""
-    done = checked(compiling.SOURCES, *SANITIZED, **PRELOADED)
+    done = checked(compiling.SOURCES, *SANITIZED, timeout=PATIENCE, **PRELOADED)
 
     assert (done.returncode, done.stdout) == (0, "all is right\n"), done.stderr[-3000:]
 
@@ -81,7 +81,7 @@ def test_sanitizers_find_nothing():
 @sanitizers
 def test_a_descriptor_that_lies_is_refused_or_harmless():
     """3,000 weights whose arrays were changed at random."""
-    done = checked("3000", *SANITIZED, script=CHECKS.with_name("c_fuzz.py"), **PRELOADED)
+    done = checked("3000", *SANITIZED, script=CHECKS.with_name("c_fuzz.py"), timeout=PATIENCE, **PRELOADED)
 
     assert done.returncode == 0, done.stderr[-3000:]
 

@@ -39,7 +39,7 @@ class CRuns(ctypes.Structure):
     """Runs of src/runs.h."""
 
     _fields_ = [*_integers("rows", "columns", "group_rows", "groups", "widest_run", "block_rows"),
-                *_pointers("segment_of", "segments", "runs", "column", "value")]
+                *_pointers("segment_of", "segments", "runs", "column", "value", "one_token")]
 
 
 class CSizes(ctypes.Structure):

@@ -10,6 +10,7 @@ import numpy as np
 from sparseref import SpecError
 
 from .library import ACTIVATIONS, CMatrix, CPatches, CProduct, Library, address, library, threads
+from .one_token import runs_for_one
 from .preparing import Prepared
 
 NOWHERE = CMatrix(None, 0, 0)
@@ -59,7 +60,7 @@ def product(weight: Prepared, x: CMatrix, y: CMatrix, bias: int | None, activati
     The caller keeps that memory, but for the weight, which is held.  then: a product of this one's result, so that y is not
     written; beside: one more product of the same x; added_first: before the activation.
     """
-    runs = ctypes.pointer(weight.runs_for(tokens))
+    runs = ctypes.pointer(runs_for_one(weight) if tokens == 1 else weight.runs_for(tokens))
     what = CProduct(runs, x, y, added or NOWHERE, bias, tokens, ACTIVATIONS[activation], added_first,
                     *(one and ctypes.pointer(one) for one in (patches, then, beside)))
     what.held = weight                                         # nobody else may keep its arrays

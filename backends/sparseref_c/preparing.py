@@ -3,10 +3,8 @@
 nmg keeps its patterns: the g fibres of one are a run of n rows, and the runs of a pattern in four block rows go abreast.  They
 stand there once more, alone, for many tokens: at n of 2 and more, and where filling leaves the four unlike.  Everything else
 has runs of one row, four of about equal length abreast.  Padding is left out; where only some of four runs have a slot, the
-others read a column of zeros, number K.  For one token nmg's rows in float32 go abreast by sixteens at n = 1, where
-a vector of that length looks up what it multiplies in a chunk or some.  Order, from the outside in: group of rows, block of
-columns, four block rows or rows, pattern, slot; alone block row, pattern, slot.  Patterns go by their rows, so that as many as
-possible begin with the same.
+others read a column of zeros, number K.  Order, from the outside in: group of rows, block of columns, four block rows or rows,
+pattern, slot; alone block row, pattern, slot.  Patterns go by their rows, so that as many as possible begin with the same.
 """
 
 from __future__ import annotations
@@ -21,8 +19,8 @@ from sparseref import NMG, SparseArray
 from sparseref.layouts.patterns import pattern_places
 
 from .joining import joined
-from .library import ANY, FEW_TOKENS, MANY_TOKENS, ONE_TOKEN, RUN, instruction_sets, load
-from .segments import GROUP_ROWS, MOST_COLUMNS, MOST_ROWS, Part, Prepared, in_segments, real_of, span
+from .library import ANY, FEW_TOKENS, MANY_TOKENS, ONE_TOKEN, RUN
+from .segments import GROUP_ROWS, MOST_COLUMNS, MOST_ROWS, NOTHING, Part, Prepared, in_segments, real_of
 
 SINGLE_COLUMNS = 160
 """Of a block of columns at n = 1 at most, unless one chunk has more: every multiplication reads x, so that much of a tile of
@@ -30,16 +28,8 @@ it has to stay in the first-level cache."""
 RUN_COLUMNS = 12
 """Other n, about: of a run times n, as long runs rarely load and store their sums, and x counts the less the more rows share
 it."""
-NOTHING = -0.0
-"""The value of a slot that a run abreast lacks: 0 times it is -0, which leaves every sum as it is, -0 among them."""
-SIXTEEN, TABLE_COLUMNS, MOST_LOOKED_UP = 16, 64, 160
-"""Rows abreast for one token, as in src/runs.h; columns of a table, about, as a look-up takes longer in more, and at most, 32
-times MOST_PAIRS of src/lookup.h."""
-LOOKS_UP = "avx512"
-"""The instruction set that has look-ups, in float32; a machine without it would gain nothing.  Which set is used cannot be
-asked: it proves itself with weights that are prepared here."""
 MOST_FILLED = 1.5
-"""Times its entries that the memory of rows abreast is at most; others stay alone, and those in sixteens in fours."""
+"""Times its entries that the memory of rows abreast is at most; others stay alone."""
 
 
 def prepare(a: SparseArray, transposed: bool = False, abreast: bool = True) -> Prepared:
@@ -73,21 +63,6 @@ def _from_entries(row: np.ndarray, column: np.ndarray, value: np.ndarray, shape:
     most = MOST_FILLED if abreast else 0
     parts = [_rows_in_fours(row[one], column[one], value[one], shape[1], most) for one in map(slice, edges[:-1], edges[1:])]
     return in_segments(shape, GROUP_ROWS, 1, 1, parts, real)
-
-
-def _in_sixteens(place: np.ndarray, column: np.ndarray, value: np.ndarray, zeros: int) -> Part:
-    """Entries of one group and table, those of each place of a sum in the order in which it grows -> sixteen places abreast."""
-    order = np.argsort(place, kind="stable")
-    place, column, value = place[order], column[order], value[order]
-    counts = np.bincount(place, minlength=-(-(int(place.max(initial=0)) + 1) // SIXTEEN) * SIXTEEN)
-    rank = np.arange(len(place)) - (np.cumsum(counts) - counts)[place]
-    most = counts.reshape(-1, SIXTEEN).max(axis=1)
-    to = ((np.cumsum(most) - most)[place // SIXTEEN] + rank) * SIXTEEN + place % SIXTEEN
-    columns, values = np.full(SIXTEEN * most.sum(), zeros), np.full(SIXTEEN * most.sum(), NOTHING, value.dtype)
-    columns[to], values[to] = column, value
-    runs = np.zeros(np.count_nonzero(most), RUN)
-    runs["count"], runs["row"][:, 0] = most[most > 0], np.flatnonzero(most) * SIXTEEN
-    return Part(runs, columns, values, 1, SIXTEEN, ONE_TOKEN)
 
 
 def _rows_in_fours(row: np.ndarray, column: np.ndarray, value: np.ndarray, zeros: int, most: float) -> list[Part]:
@@ -127,38 +102,17 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...], abreast:
     by_row = np.where(stored, column, fibres), np.where(stored[..., None], a.values[0].astype(real), real(NOTHING))
     column, values = _in_fours(by_row[0], fibres), _in_fours(by_row[1], NOTHING)           # [RB / 4, 4, S], [RB / 4, 4, S, n]
     each = -(-GROUP_ROWS // (4 * m))                                                       # fours of a group
-    table = chunk // max(1, TABLE_COLUMNS // (layout.patterns * layout.g))
     blocks = []
     for one in range(block[-1] + 1 if len(block) else 0):
         slots = np.flatnonzero(block == one)
         blocks.append(slots[np.argsort(pattern[slots], kind="stable")])
     groups = [[part for slots in blocks
-               for part in _of_block(column[first:first + each, :, slots], values[first:first + each, :, slots],
-                                     pattern[slots], table[slots], places, m, fibres, abreast)]
+               for part in _patterns_in_fours(column[first:first + each, :, slots], values[first:first + each, :, slots],
+                                              pattern[slots], places, m, fibres, abreast)]
               for first in range(0, len(column), each)]
     weight = in_segments(shape, each * 4 * m, m, min(n, MOST_ROWS), groups, real)
-    return replace(weight, joined=joined(shape, m, places, pattern, *by_row, real)) if abreast else weight
-
-
-def _of_block(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, table: np.ndarray, places: np.ndarray, m: int,
-              zeros: int, abreast: bool) -> list[Part]:
-    """As `_patterns_in_fours`, and for one token rows in sixteens at n = 1, where a table [S] holds the columns of its slots.
-
-    A sum grows in the same order in both: by chunk and slot.
-    """
-    parts = _patterns_in_fours(column, values, pattern, places, m, zeros, abreast)
-    if not abreast or places.shape[1] > 1 or values.dtype != np.float32 or LOOKS_UP not in instruction_sets(load()):
-        return parts
-    sixteens = []
-    for slots in (np.flatnonzero(table == one) for one in np.unique(table)):
-        four, row, slot = np.nonzero(column[..., slots] != zeros)
-        slot = slots[slot]
-        place = 4 * m * four + 4 * places[pattern[slot], 0] + row                          # of its sum, as src/single.h says
-        sixteens.append(_in_sixteens(place, column[four, row, slot], values[four, row, slot, 0], zeros))
-    filled = sum(len(part.columns) for part in sixteens) > MOST_FILLED * np.count_nonzero(column != zeros)
-    if filled or any(span(part.columns, zeros)[1] > MOST_LOOKED_UP for part in sixteens):
-        return parts
-    return [*(part._replace(serves=part.serves & ~ONE_TOKEN) for part in parts), *sixteens]
+    even = layout.patterns * layout.g
+    return replace(weight, even=even, joined=joined(shape, m, places, pattern, *by_row, real)) if abreast else weight
 
 
 def _patterns_in_fours(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, places: np.ndarray, m: int,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ctypes
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -14,13 +14,18 @@ MOST_ROWS = 4
 """Of a run, as in src/runs.h."""
 GROUP_ROWS, MOST_COLUMNS = 128, 1536
 """Rows of a group at least and columns of a block at most: a tile of x and sums that the second-level cache holds."""
+NOTHING = -0.0
+"""The value of a slot that a run abreast lacks: 0 times it is -0, which leaves every sum as it is, -0 among them."""
 ENOUGH_TOKENS = 33
 """From so many on a tile is as wide as a run of joined rows wants it.  The tokens of a product decide, not those of a tile, so
 that no sum depends on threads."""
 
 
 class Part(NamedTuple):
-    """What becomes a segment."""
+    """What becomes a segment.
+
+    table: the first column and how many there are, where the columns are bytes counted from there (src/runs.h).
+    """
 
     runs: np.ndarray
     columns: np.ndarray
@@ -28,13 +33,15 @@ class Part(NamedTuple):
     n: int
     abreast: int
     serves: int = ANY
+    table: tuple[int, int] | None = None
 
 
 @dataclass(frozen=True, eq=False)
 class Prepared:
     """A weight [O, K] in runs, of float32 or float64 values; `arrays` own what `runs` points to.
 
-    joined: the same weight for ENOUGH_TOKENS and more, where that differs.
+    joined: the same weight for ENOUGH_TOKENS and more, where that differs.  even: columns, of which all rows store equally many
+    from each multiple on; 0: none are known.  later: what is made of it when it is first asked for.
     """
 
     shape: tuple[int, int]
@@ -42,6 +49,8 @@ class Prepared:
     runs: CRuns
     arrays: tuple[np.ndarray, ...]
     joined: Prepared | None = None
+    even: int = 0
+    later: dict[str, Prepared | None] = field(default_factory=dict)
 
     def runs_for(self, tokens: int) -> CRuns:
         return self.runs if self.joined is None or tokens < ENOUGH_TOKENS else self.joined.runs
@@ -54,12 +63,12 @@ def in_segments(shape: tuple[int, ...], group_rows: int, block_rows: int, widest
     parts = [part for group in groups for part in group]
     segments = np.zeros(len(parts), SEGMENT)
     segments["runs"] = [len(part.runs) for part in parts]
-    for field, sizes in (("first_run", segments["runs"]), ("first_column", [len(part.columns) for part in parts]),
-                         ("first_value", [len(part.values) for part in parts])):
-        segments[field] = np.append(0, np.cumsum(sizes, dtype=np.uint64))[:-1]
-    for field in ("n", "abreast", "serves"):
-        segments[field] = [getattr(part, field) for part in parts]
-    spans = np.array([span(part.columns, shape[1]) for part in parts], int).reshape(-1, 2)
+    for name, sizes in (("first_run", segments["runs"]), ("first_column", [len(part.columns) for part in parts]),
+                        ("first_value", [len(part.values) for part in parts])):
+        segments[name] = np.append(0, np.cumsum(sizes, dtype=np.uint64))[:-1]
+    for name in ("n", "abreast", "serves"):
+        segments[name] = [getattr(part, name) for part in parts]
+    spans = np.array([part.table or span(part.columns, shape[1]) for part in parts], int).reshape(-1, 2)
     segments["first_x"], segments["x_columns"] = spans.T
     arrays = (np.cumsum([0, *(len(group) for group in groups)]), segments,
               np.concatenate([np.zeros(0, RUN), *(part.runs for part in parts)]),

@@ -32,8 +32,8 @@ static int good_segment(const Runs *w, const Sizes *sizes, const Segment *s)
     uint32_t together = sixteen ? 1 : s->abreast;          /* runs */
     uint64_t column = s->first_column, value = s->first_value;
     for (const Run *run = w->runs + s->first_run, *end = run + s->runs; run < end; run += together) {
-        uint64_t columns = longest(run, (int)together) * s->abreast;
-        if (!within(column, columns, sizes->columns) || !within(value, columns * s->n, sizes->values))
+        uint64_t columns = longest(run, (int)together) * s->abreast, numbers = sixteen ? columns / sizeof(uint32_t) : columns;
+        if (!within(column, numbers, sizes->columns) || !within(value, columns * s->n, sizes->values))
             return 0;
         if (sixteen && run->row[0] % SIXTEEN)              /* the last may lie behind the last row */
             return 0;
@@ -41,9 +41,11 @@ static int good_segment(const Runs *w, const Sizes *sizes, const Segment *s)
             for (uint32_t i = 0; i < s->n; i++)
                 if ((int64_t)run[r].row[i] >= w->group_rows || (together > 1 && !in_step(w, run, r, i)))
                     return 0;
-        for (uint64_t end_column = column + columns; column < end_column; column++)
-            if (!good_column(w, s, w->column[column]))
+        const uint8_t *bytes = (const uint8_t *)(w->column + column);
+        for (uint64_t k = 0; k < columns; k++)
+            if (!good_column(w, s, sixteen ? byte_column(w, s, bytes[k]) : w->column[column + k]))
                 return 0;
+        column += numbers;
         value += columns * s->n;
     }
     return 1;

@@ -67,7 +67,7 @@ static int64_t rows_of(const Runs *w, int64_t group)
 /* One token, x [K + 1]: nothing to turn. */
 static void multiply_token(const Product *p, const REAL *x, int64_t token, Share share, REAL *scratch)
 {
-    const Runs *w = p->weight;
+    const Runs *w = p->tokens == 1 && p->weight->one_token ? p->weight->one_token : p->weight;
     REAL *sums = scratch, *in_order = sums + w->group_rows + SIXTEEN;
     uint32_t *place = (uint32_t *)(in_order + w->group_rows);
     place_sums(w, w->group_rows, place);

@@ -4,7 +4,7 @@
  *   acc  += that times 16 values
  *
  * One instruction of AVX-512 looks through 32 numbers in two registers; P such pairs hold all x that a segment meets.  Of
- * column - first_x bits 0 to 4 say where in a pair, and bits 5 and up in which.
+ * a column bits 0 to 4 say where in a pair, and bits 5 and up in which.
  */
 #ifndef SPARSEREF_LOOKUP_H
 #define SPARSEREF_LOOKUP_H
@@ -20,7 +20,7 @@ enum { IN_PAIR = 32, MOST_PAIRS = 5 };     /* more leave no registers for what i
 
 typedef struct {
     __m512 half[2 * MOST_PAIRS];
-    __m512i first, count;
+    __m512i count;
 } Table;
 
 ALWAYS_INLINE void fill_table(Table *table, const Segment *s, const float *x, const int P)
@@ -32,14 +32,13 @@ ALWAYS_INLINE void fill_table(Table *table, const Segment *s, const float *x, co
                          : left > 0    ? _mm512_maskz_loadu_ps((__mmask16)((1 << left) - 1), x + s->first_x + h * LANES)
                                        : _mm512_setzero_ps();
     }
-    table->first = _mm512_set1_epi32((int)s->first_x);
     table->count = _mm512_set1_epi32((int)s->x_columns);
 }
 
 /* -> x of each column, 0 of one that is not in the table. */
-ALWAYS_INLINE __m512 look_up(const Table *table, __m512i column, const int P)
+ALWAYS_INLINE __m512 look_up(const Table *table, const uint8_t *column, const int P)
 {
-    __m512i at = _mm512_sub_epi32(column, table->first);
+    __m512i at = _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)column));
     __m512 found[MOST_PAIRS];
 #pragma GCC unroll 5
     for (int p = 0; p < P; p++)
@@ -58,12 +57,12 @@ ALWAYS_INLINE void multiply_by_table(const Runs *w, const Segment *s, const floa
 {
     Table table;
     fill_table(&table, s, x, P);
-    const uint32_t *column = w->column + s->first_column;
+    const uint8_t *column = bytes_of(w, s);
     const float *value = (const float *)w->value + s->first_value;
     for (const Run *run = w->runs + s->first_run, *end = run + s->runs; run < end; run++) {
         __m512 acc = _mm512_loadu_ps(sums + run->row[0]);
         for (uint32_t k = 0; k < run->count; k++, column += SIXTEEN, value += SIXTEEN)
-            acc = _mm512_fmadd_ps(look_up(&table, _mm512_loadu_si512(column), P), _mm512_loadu_ps(value), acc);
+            acc = _mm512_fmadd_ps(look_up(&table, column, P), _mm512_loadu_ps(value), acc);
         _mm512_storeu_ps(sums + run->row[0], acc);
     }
 }

@@ -10,7 +10,7 @@
  * Where n x V sums are too few to keep the multipliers at work, R runs abreast go side by side.  Where they are enough, runs of
  * two rows and more stand alone, and those that begin with the same row follow each other: its sums stay in registers through
  * all of them.
- * The order in which a sum grows depends on these runs alone: not on threads, tiles or tokens.
+ * The order in which a sum grows depends on these runs alone: not on threads or tiles.
  */
 #include "runs.h"
 #include "tiles.h"

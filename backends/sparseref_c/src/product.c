@@ -70,12 +70,20 @@ static int64_t width_for(int64_t tokens, const Needs *needs, const Kernels *kern
 
 static int known(int32_t activation) { return activation >= NO_ACTIVATION && activation <= GELU_TANH; }
 
+/* What stands for a weight at one token is of its form; both have been checked by themselves. */
+static int alike(const Runs *w, const Runs *one)
+{
+    return !one || (one->rows == w->rows && one->columns == w->columns && one->group_rows == w->group_rows
+                    && one->groups == w->groups);
+}
+
 /* A product and the one that follows it belong together, and what stands beside them has the same x. */
 static int good(const Product *p)
 {
     for (const Product *q = p; q; q = q->beside) {
         const Product *then = q->then;
-        if (!known(q->activation) || q->weight->columns != p->weight->columns || (q != p && q->patches))
+        if (!known(q->activation) || q->weight->columns != p->weight->columns || (q != p && q->patches)
+            || !alike(q->weight, q->weight->one_token))
             return 0;
         if (then && (q->added.first || then->then || then->beside || then->patches || !known(then->activation)
                      || then->weight->columns != q->weight->rows))

@@ -17,8 +17,10 @@
  * The same runs may stand there twice: abreast for few tokens, and alone for many, block row by block row, so that its sums stay
  * in the first-level cache, and those of a row in registers as long as runs begin with it.
  *
- * And once more for a single token: sixteen rows abreast, each with entries of its own, so that a vector holds sums of sixteen.
- * Such rows are neighbours in the order of single.h, and have one Run: the longest of theirs, the others filled up as above.
+ * And once more for a single token, in Runs of their own: sixteen rows abreast, each with entries of its own, so that a vector
+ * holds sums of sixteen.  Such rows are neighbours in the order of single.h, and have one Run: the longest of theirs, the others
+ * filled up as above.  Their columns are bytes, four in a number of `column`, counted from first_x; BEHIND is the column behind
+ * the last.
  */
 #ifndef SPARSEREF_RUNS_H
 #define SPARSEREF_RUNS_H
@@ -26,7 +28,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { MOST_ROWS = 4, MOST_VECTORS = 8, ABREAST = 4, SIXTEEN = 16 };     /* rows of a run, n above 4 is cut up; vectors of tokens in a tile */
+enum { MOST_ROWS = 4, MOST_VECTORS = 8, ABREAST = 4, SIXTEEN = 16, BEHIND = 255 };     /* rows of a run, n above 4 is cut up; vectors of tokens in a tile */
 enum { ONE_TOKEN = 1, FEW_TOKENS = 2, MANY_TOKENS = 4 };  /* few: too few for the sums of one run to keep the multipliers at work */
 
 typedef struct {
@@ -52,7 +54,7 @@ typedef struct {
     uint32_t first_x, x_columns;   /* its columns are among these, but for those behind the last */
 } Segment;
 
-typedef struct {
+typedef struct Runs {
     int64_t rows, columns;         /* of the weight, O and K */
     int64_t group_rows, groups;    /* rows of a group, the last may have fewer */
     int64_t widest_run;            /* the largest n of a segment */
@@ -62,7 +64,16 @@ typedef struct {
     const Run *runs;
     const uint32_t *column;
     const void *value;             /* float or double */
+    const struct Runs *one_token;  /* the same weight in as many groups, for a product of one token, or null */
 } Runs;
+
+/* The columns of a segment whose rows go abreast by sixteens. */
+static inline const uint8_t *bytes_of(const Runs *w, const Segment *s) { return (const uint8_t *)(w->column + s->first_column); }
+
+static inline uint32_t byte_column(const Runs *w, const Segment *s, uint8_t byte)
+{
+    return byte == BEHIND ? (uint32_t)w->columns : s->first_x + byte;
+}
 
 /* Where things are in memory: element (i, j) is first[i * outer + j * inner], strides counted in elements. */
 typedef struct {

@@ -85,7 +85,7 @@ static void segment_of_sixteens(const Runs *w, const Segment *s, const REAL *x, 
     if (looked_up(w, s, x, sums))
         return;
 #endif
-    const uint32_t *column = w->column + s->first_column;
+    const uint8_t *column = bytes_of(w, s);
     const REAL *value = (const REAL *)w->value + s->first_value;
     for (const Run *run = w->runs + s->first_run, *end = run + s->runs; run < end; run++) {
         size_t size = (size_t)run->count * SIXTEEN;
@@ -93,7 +93,9 @@ static void segment_of_sixteens(const Runs *w, const Segment *s, const REAL *x, 
             REAL *sum = sums + run->row[0] + r;
             four acc = *(const loose_four *)sum;
             for (size_t k = r; k < size; k += SIXTEEN)
-                acc += FOUR_OF(x, column + k) * *(const loose_four *)(value + k);
+                acc += FOUR_OF(x, ((uint32_t[]){byte_column(w, s, column[k]), byte_column(w, s, column[k + 1]),
+                                                byte_column(w, s, column[k + 2]), byte_column(w, s, column[k + 3])}))
+                       * *(const loose_four *)(value + k);
             *(loose_four *)sum = acc;
         }
         column += size, value += size;
