@@ -16,6 +16,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .convolution_plans import Call, Norm, plan_for, remember, same_numbers
+from .plainness import plain
 from .torch_kernel import CKernel
 
 
@@ -41,14 +42,14 @@ def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[An
 def _at_once(call: Call) -> Tensor | None:
     """None: something is not as plain as C takes it."""
     x, weight, added, window = call.x, call.weight, call.added, call.window
-    if x.is_meta or torch.is_autocast_enabled(x.device.type) or not isinstance(weight, SparseTensor):
-        return None
     given = [x, *call.constants, *([] if added is None else [added])]
+    if not isinstance(weight, SparseTensor) or not plain(*given) or torch.is_autocast_enabled(x.device.type):
+        return None
     a, shape = weight.sparse, tuple(weight.shape)              # asked once: a subclass of torch's tensors answers slowly
     dtype = a.values.dtype
     stride, padding, dilation = (_both(one) for one in window[:3])
     if (x.dim() != 4 or len(shape) != 4 or x.shape[1] != shape[1] or window[3] != 1 or padding is None
-            or any(tensor.dtype != dtype or type(tensor) not in PLAIN for tensor in given)
+            or any(tensor.dtype != dtype for tensor in given)
             or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (weight, *given)))):
         return None
     kernel, _ = kernels.choose(a, x, False)
@@ -74,9 +75,8 @@ def max_pool(*args: Any, **kwargs: Any) -> Any:
     Measured of [1, 64, 112, 112], two threads: 2.6 ms as it lies, 0.8 turned and back.
     """
     x, *rest = args if args else (kwargs.pop("input"),)
-    turned = (type(x) in PLAIN and x.device.type == "cpu" and x.dim() == 4 and x.is_contiguous()
-              and x.shape[1] >= LEAST_CHANNELS and not (torch.is_grad_enabled() and x.requires_grad)
-              and torch._C._functorch.peek_interpreter_stack() is None)
+    turned = (plain(x) and x.dim() == 4 and x.is_contiguous() and x.shape[1] >= LEAST_CHANNELS
+              and not (torch.is_grad_enabled() and x.requires_grad))
     if not turned:
         return functional.max_pool2d(x, *rest, **kwargs)
     found = functional.max_pool2d(x.contiguous(memory_format=torch.channels_last), *rest, **kwargs)
@@ -85,7 +85,6 @@ def max_pool(*args: Any, **kwargs: Any) -> Any:
 
 LEAST_CHANNELS = 16
 """A vector of them."""
-PLAIN = (Tensor, torch.nn.Parameter)
 _FOLDED = Derived()
 
 

@@ -25,14 +25,12 @@ from torch.fx.node import map_arg
 from torch.nn import functional
 
 from . import convolutions, steps
+from .mutation import may_change
 
 LINEARS = (functional.linear, torch._C._nn.linear)
 CONVOLUTIONS, NORMS = (functional.conv2d, torch.conv2d), (functional.batch_norm, torch.batch_norm)
 GELUS, RELUS = (functional.gelu, torch._C._nn.gelu), (functional.relu, torch.relu)
 ADDS = (operator.add, operator.iadd, torch.add)
-IN_PLACE = (operator.setitem, operator.delitem, operator.iadd, operator.isub, operator.imul, operator.itruediv, operator.imod,
-            operator.ifloordiv, operator.ipow, operator.iand, operator.ior, operator.ixor, operator.ilshift, operator.irshift,
-            operator.imatmul)
 
 
 def backend(graph: GraphModule, inputs: list[Any]) -> Callable[..., Any]:
@@ -185,18 +183,10 @@ def _still(nodes: list[Node]) -> bool:
     """From the first to the last no other node changes anything in place: what is read early may be read late."""
     node = nodes[0]
     while node is not nodes[-1]:
-        if node not in nodes and _in_place(node):
+        if node not in nodes and may_change(node):
             return False
         node = node.next
     return True
-
-
-def _in_place(node: Node) -> bool:
-    if node.op not in ("call_method", "call_function"):
-        return False
-    name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", "")
-    return (name.endswith("_") and not name.endswith("__")) or node.target in IN_PLACE or "out" in node.kwargs \
-        or bool(node.kwargs.get("inplace"))
 
 
 def _only_user(node: Node) -> Node | None:

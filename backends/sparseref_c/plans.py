@@ -16,6 +16,8 @@ from sparseref_torch.tensor import kernels
 from sparseref_torch.tensor.slots import Kept
 from torch import Tensor
 
+from .plainness import transformed
+
 _LATEST = Kept()
 """A weight's values -> its last call.  Not the weight itself: torch cannot convert a module to whose weights there are weak
 references."""
@@ -28,7 +30,7 @@ def form(x: Tensor | None) -> tuple[Any, ...] | None:
 
 def circumstances() -> tuple[Any, ...]:
     """What else decides who computes."""
-    return kernels.preferred(), kernels.in_training(), torch.is_autocast_enabled("cpu"), torch.get_num_threads()
+    return kernels.preferred(), kernels.in_training(), torch.is_autocast_enabled("cpu"), torch.get_num_threads(), transformed()
 
 
 def comes_again(weight: Any, called: tuple[Any, ...]) -> bool:

@@ -11,6 +11,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from .linear_plans import plan_for, remember
+from .plainness import plain
 from .torch_kernel import CKernel, Step
 
 Given: TypeAlias = tuple[Tensor, Tensor | None, str | None, Tensor | None, "Given | None"]
@@ -49,15 +50,15 @@ def _one_by_one(x: Tensor, given: Given) -> Tensor:
 
 
 def _step(x: Tensor, given: Given) -> Step | None:
-    """For C: where the weight is sparse, C takes it, no gradient is wanted, no other dtype by autocast, and shapes and dtypes
-    are the plain ones."""
+    """For C: where the weight is sparse and all else plain, C takes it, no gradient is wanted, no other dtype by autocast, and
+    shapes and dtypes are those of a linear."""
     weight, bias, activation, added, then = given
-    if not isinstance(weight, SparseTensor) or x.is_meta or torch.is_autocast_enabled(x.device.type):
+    if not isinstance(weight, SparseTensor) or not plain(x, bias, added) or torch.is_autocast_enabled(x.device.type):
         return None
     if torch.is_grad_enabled() and any(tensor is not None and tensor.requires_grad for tensor in (x, weight, bias, added)):
         return None
     a, (outputs, inputs) = weight.sparse, weight.shape         # asked once: a subclass of torch's tensors answers slowly
-    if not _plain(x, a.values.dtype, outputs, inputs, bias, added):
+    if not _as_linear(x, a.values.dtype, outputs, inputs, bias, added):
         return None
     kernel, _ = kernels.choose(a, x.reshape(-1, inputs), weight.turned)
     after = None if then is None else _step(x.new_zeros(()).expand(*x.shape[:-1], outputs), then)
@@ -67,7 +68,7 @@ def _step(x: Tensor, given: Given) -> Step | None:
     return Step(a, weight.turned, bias, activation, rows, after)
 
 
-def _plain(x: Tensor, dtype: torch.dtype, outputs: int, inputs: int, bias: Tensor | None, added: Tensor | None) -> bool:
+def _as_linear(x: Tensor, dtype: torch.dtype, outputs: int, inputs: int, bias: Tensor | None, added: Tensor | None) -> bool:
     """Shapes and dtypes are those of a linear, with a residual of the result's shape."""
     return (x.dim() > 0 and x.shape[-1] == inputs and x.dtype == dtype
             and (bias is None or (bias.shape == (outputs,) and bias.dtype == x.dtype))

@@ -11,7 +11,7 @@ import math
 import weakref
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor
@@ -66,8 +66,11 @@ class Slots:
 class Kept:
     """tensor -> what is known of it, for as long as the tensor lives; torch's own weak dictionary takes five times as long."""
 
+    all: ClassVar[weakref.WeakSet[Kept]] = weakref.WeakSet()
+
     def __init__(self) -> None:
         self._entries: dict[int, tuple[weakref.ref[Tensor], Any]] = {}
+        Kept.all.add(self)
 
     def get(self, tensor: Tensor) -> Any:
         entry = self._entries.get(id(tensor))
@@ -203,9 +206,6 @@ class Derived:
             self._kept.set(a.values, (version, made))
         return made
 
-    def forget(self, a: TorchSparse) -> None:
-        self._kept.forget(a.values)
-
     def __len__(self) -> int:
         return len(self._kept)
 
@@ -219,8 +219,10 @@ def decoded(a: TorchSparse, keep: bool = False) -> Tensor:
 
 
 def forget(a: TorchSparse) -> None:
-    """What was decoded of a is kept no longer."""
-    _DECODED.forget(a)
+    """Nothing that is known of any tensor of a is kept, here or by a kernel: another process may write to them from now on."""
+    for tensor in a.tensors.values():
+        for kept in Kept.all:
+            kept.forget(tensor)
 
 
 def _decode(a: TorchSparse) -> Tensor:
