@@ -20,7 +20,7 @@ import torch
 import typer
 from rich.progress import Progress
 from sparseref_c import placing, preparing
-from sparseref_c.library import CMatrix, library
+from sparseref_c.library import library, where
 from sparseref_c.multiplying import multiply, product, run
 from sparseref_c.torch_kernel import borrow_threads
 
@@ -101,7 +101,7 @@ def measured(w: np.ndarray, x: np.ndarray, group: str, text: str, size: int | No
     if error_ratio(multiply(prepared, x), expected).max() > 1:
         raise AssertionError(f"{text}: the product is wrong, so there is nothing to time")
     y, dense = np.empty((len(x), len(w)), np.float32), (torch.from_numpy(x), torch.from_numpy(w))
-    what = product(prepared, CMatrix.of(x), CMatrix.of(y), None, tokens=len(x))
+    what = product(prepared, where(x), where(y), None, tokens=len(x))
     calls = (lambda: torch.nn.functional.linear(*dense), lambda: run(what, prepared.dtype, 1))
     samples: list[tuple[float, ...]] = [tuple(seconds(call) for call in calls) for _ in range(rounds)]
     speed = statistics.median(one for one, _ in samples) / statistics.median(two for _, two in samples)

@@ -101,8 +101,8 @@ def shapes_and_threads() -> str | None:
 
 def products_of_one_x() -> str | None:
     """Beside each other, and one after the other."""
-    from sparseref_c.library import CMatrix
-    from sparseref_c.multiplying import NOWHERE, product, run
+    from sparseref_c.library import NOWHERE, where
+    from sparseref_c.multiplying import product, run
     from sparseref_c.preparing import prepare
 
     rng = np.random.default_rng(0)
@@ -117,16 +117,16 @@ def products_of_one_x() -> str | None:
         expected = (np.maximum(x @ dense[0].T + bias[0], 0) @ dense[1].T + bias[1] + added,
                     np.maximum(x @ dense[2].T + before, 0), x @ dense[3].T + bias[3])
         for threads in (1, 2, 3):
-            third = product(last, NOWHERE, CMatrix.of(y[2]), bias[3].ctypes.data)
-            second = product(other, NOWHERE, CMatrix.of(y[1]), None, "relu", CMatrix.of(before), beside=third, added_first=True)
-            then = product(down, NOWHERE, CMatrix.of(y[0]), bias[1].ctypes.data, None, CMatrix.of(added))
-            run(product(up, CMatrix.of(x), NOWHERE, bias[0].ctypes.data, "relu", tokens=tokens, then=then, beside=second),
+            third = product(last, NOWHERE, where(y[2]), bias[3].ctypes.data)
+            second = product(other, NOWHERE, where(y[1]), None, "relu", where(before), beside=third, added_first=True)
+            then = product(down, NOWHERE, where(y[0]), bias[1].ctypes.data, None, where(added))
+            run(product(up, where(x), NOWHERE, bias[0].ctypes.data, "relu", tokens=tokens, then=then, beside=second),
                 np.dtype(np.float32), threads)
             if not all(map(np.array_equal, expected, y)):
                 return f"products of one x, {tokens} tokens, {threads} threads"
             chain = product(up, NOWHERE, NOWHERE, bias[0].ctypes.data, "relu", then=then)
             y[0][:] = y[1][:] = np.nan
-            run(product(other, CMatrix.of(x), CMatrix.of(y[1]), None, "relu", CMatrix.of(before), tokens, beside=chain,
+            run(product(other, where(x), where(y[1]), None, "relu", where(before), tokens, beside=chain,
                         added_first=True), np.dtype(np.float32), threads)
             if not all(map(np.array_equal, expected[:2], y)):
                 return f"a chain that comes second, {tokens} tokens, {threads} threads"

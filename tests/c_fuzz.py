@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 from sparseref_c import compiling, library, one_token
-from sparseref_c.library import CMatrix, CProduct, CRuns, CSampled, CSizes
+from sparseref_c.library import CMatrix, CProduct, CRuns, CSampled, CSizes, where
 from sparseref_c.preparing import prepare
 
 import sparseref as sr
@@ -62,10 +62,10 @@ def main(count: str, *options: str) -> int:
         if rows * tokens > 10**7 or columns * tokens > 10**7 or runs.group_rows > 10**6:
             continue                                           # right, and only too large to be tried here
         x, y = np.ones((tokens, columns), np.float32), np.empty((tokens, rows), np.float32)
-        product = CProduct(ctypes.pointer(runs), CMatrix.of(x), CMatrix.of(y), CMatrix(None, 0, 0), None, tokens, 1)
-        sampled = CSampled(ctypes.pointer(runs), CMatrix.of(y), CMatrix.of(x), arrays[-1].ctypes.data, tokens, None)
+        product = CProduct(ctypes.pointer(runs), CMatrix(*where(x)), CMatrix(*where(y)), CMatrix(None, 0, 0), None, tokens, 1)
+        sampled = CSampled(ctypes.pointer(runs), CMatrix(*where(y)), CMatrix(*where(x)), arrays[-1].ctypes.data, tokens, None)
         for number in library.instruction_sets(functions).values():
-            functions.sparseref_linear(product, number, 4, 2)
+            functions.sparseref_linear(ctypes.addressof(product), number, 4, 2)
             functions.sparseref_sampled(sampled, number, 4, 2)
         multiplied += 1
     print(f"{refused} refused, {multiplied} multiplied")

@@ -145,7 +145,7 @@ def test_the_library_refuses_what_it_cannot_do():
     a, using = sr.sparsify(whole((8, 12)), "nmg:2:4:1"), library.library()
     once, twice = prepare(a, abreast=False), prepare(a)
     done, bad, no_set = 0, 2, 3
-    of = library.CMatrix.of
+    of = lambda array: library.CMatrix(*library.where(array))                              # noqa: E731
     values, grad, x = np.zeros(99, np.float32), whole((3, 8)), whole((3, 12))
     call = using.functions.sparseref_sampled
 

@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from sparseref_c import compiling, library, proving
 from sparseref_c.backend import CBackend
 from sparseref_c.compiling import NotBuilt
-from sparseref_c.multiplying import multiply
+from sparseref_c.multiplying import activated, multiply
 from sparseref_c.preparing import prepare
 from sparseref_c.segments import ENOUGH_TOKENS
 
@@ -156,7 +156,8 @@ def test_a_structural_zero_meets_nothing():
 
 
 @pytest.mark.parametrize(("name", "told"), [("SPARSEREF_C_ISA", "mmx"), ("SPARSEREF_NUM_THREADS", "two"),
-                                            ("SPARSEREF_NUM_THREADS", "0")])
+                                            ("SPARSEREF_NUM_THREADS", "0"), ("SPARSEREF_NUM_THREADS", "4294967297"),
+                                            ("OMP_NUM_THREADS", "-1")])
 def test_what_the_environment_says_is_checked(monkeypatch, name, told):         # CLIB-1, CLIB-2
     monkeypatch.setenv(name, told)
     clause = "CLIB-1" if name == "SPARSEREF_C_ISA" else "CLIB-2"
@@ -240,11 +241,55 @@ def test_warnings_are_errors_for_these_sources(tmp_path):
     ("LINEAR-2", {"added": drawn((3, 15))}), ("LINEAR-2", {"out": drawn((2, 16))}),
     ("CORE-D2", {"x": drawn((3, 24), np.float64)}),
     ("CORE-D2", {"bias": drawn(16, np.float64)}), ("CLIB-3", {"out": np.broadcast_to(drawn(16), (3, 16))}),
-    ("CLIB-3", {"out": np.zeros((3, 16), [("a", "f4"), ("b", "i2")])["a"]})])
+    ("CLIB-3", {"out": np.zeros((3, 16), [("a", "f4"), ("b", "i2")])["a"]}),
+    ("CLIB-3", {"out": np.lib.stride_tricks.as_strided(np.zeros(18, np.float32), (3, 16), (4, 4))}),
+    ("CLIB-3", {"out": np.lib.stride_tricks.as_strided(np.zeros(16, np.float32), (3, 16), (0, 4))}),
+    ("bytes in reverse", {"x": drawn((3, 24), ">f4")}), ("CLIB-2", {"at_most": 0}), ("CLIB-2", {"at_most": 2**32 + 1}),
+    ("CLIB-2", {"at_most": 1.0})])
 def test_what_does_not_fit_is_refused_before_c_sees_it(clause, given):                      # CLIB-3
     weight = prepare(sr.sparsify(drawn((16, 24)), "nmg:2:4:2"))
     with pytest.raises(sr.SpecError, match=clause):
         multiply(weight, **{"x": drawn((3, 24)), **given})
+
+
+@pytest.mark.parametrize("given", [{"x": [[1.0] * 24]}, {"activation": "tanh"}, {"bias": 1.0}])
+def test_what_is_no_array_or_no_activation_is_named(given):
+    with pytest.raises((TypeError, ValueError), match=r"list|tanh|float"):
+        multiply(prepare(sr.sparsify(drawn((16, 24)), "nmg:2:4:2")), **{"x": drawn((3, 24)), **given})
+
+
+def test_a_weight_has_to_be_prepared():
+    with pytest.raises(TypeError, match="prepare"):
+        multiply(sr.sparsify(drawn((16, 24)), "nmg:2:4:2"), drawn((3, 24)))
+
+
+@pytest.mark.parametrize("values", [np.arange(3), np.ones(3, np.float16), [1, 2]])
+def test_activations_of_what_c_does_not_compute_are_refused(values):
+    """The bytes of whole numbers are numbers of another kind."""
+    with pytest.raises(TypeError, match="float32"):
+        activated(values, "relu")
+
+
+@pytest.mark.parametrize("tokens", [1, 3, 40])
+@pytest.mark.parametrize("threads", [1, 2])
+@pytest.mark.parametrize("which", ["x", "added", "shifted"])
+def test_a_result_may_be_written_over_what_it_is_made_of(tokens, threads, which):
+    weight, space = prepare(sr.sparsify(drawn((512, 512)), "nmg:1:10:4")), drawn((tokens + 1, 512), seed=1)
+    out, x = space[:-1], {"x": space[:-1], "shifted": space[1:], "added": drawn((tokens, 512))}[which]
+    added = out if which == "added" else None
+    expected = multiply(weight, x, added=added)
+
+    assert multiply(weight, x, added=added, out=out, at_most=threads) is out
+    assert expected.tobytes() == out.tobytes()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="no fork")
+def test_a_child_that_is_forked_while_another_thread_multiplies_computes_rightly():
+    """The parent's work is none of the child's, whose threads would otherwise take from it."""
+    done = subprocess.run([sys.executable, Path(__file__).parent / "c_forks.py"], capture_output=True, text=True, timeout=300)
+
+    assert (done.returncode, done.stdout) == (0, "all is right\n"), done.stderr
 
 
 def test_unaligned_operands_are_copied():

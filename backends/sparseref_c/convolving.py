@@ -11,8 +11,8 @@ import numpy as np
 
 from sparseref.operators.conv2d import both
 
-from .library import CMatrix, CPatches, CProduct
-from .multiplying import NOWHERE, product, run
+from .library import NOWHERE, CPatches, CProduct
+from .multiplying import product, run
 from .preparing import Prepared
 
 
@@ -49,7 +49,7 @@ def described(weight: Prepared, form: Sequence[int], window: Sequence[int], bias
     address.  The caller keeps that memory.
     """
     places = math.prod(window[-2:])
-    side_by_side = CMatrix(None, 1, places)
+    side_by_side = 0, 1, places
     return product(weight, NOWHERE, side_by_side, bias, activation, side_by_side, places, CPatches(None, *form, *window),
                    added_first=True)
 

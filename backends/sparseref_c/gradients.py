@@ -17,7 +17,7 @@ from sparseref.operators.base import checked_operand
 from sparseref.operators.conv2d import both
 
 from .convolving import output_sides
-from .library import CMatrix, CPatches
+from .library import NOWHERE, CPatches
 from .multiplying import multiply
 from .preparing import prepare
 from .sampling import prepare_pattern, sample, sampled
@@ -91,7 +91,7 @@ def conv2d(grad: np.ndarray, x: np.ndarray, w: SparseArray, bias: np.ndarray | N
         strides = (step // x.itemsize for step in image.strides)
         patches = CPatches(image.ctypes.data, *image.shape, *strides, *(side for two in (*window, sides) for side in two))
         if len(image):                                         # no channels, no values
-            sample(weight, CMatrix(one.ctypes.data, 1, places), CMatrix(None, 0, 0), by_value, places, patches=patches)
+            sample(weight, (one.ctypes.data, 1, places), NOWHERE, by_value, places, patches=patches)
         pieces = multiply(turned, one.reshape(len(one), places).T)                         # [H' W', C kh kw]
         add_back(pieces.reshape(*sides, len(image), *window[0]), of_image, *window[1:])
     return grad_x, pattern.in_slots(by_value), None if bias is None else grad.sum(axis=(0, 2, 3))

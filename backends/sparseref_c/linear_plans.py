@@ -13,7 +13,7 @@ from sparseref_torch import SparseTensor
 from sparseref_torch.tensor.slots import Kept
 from torch import Tensor
 
-from .library import CMatrix, CProduct
+from .library import CProduct
 from .multiplying import product, run
 from .plans import Held, as_it_lies, can_be_planned, circumstances, comes_again, form, values_of
 from .torch_kernel import REAL, CKernel, Step
@@ -37,8 +37,8 @@ class Part:
         weight, bias, activation, added, then = given
         prepared = kernel.prepared(step.a, step.turned)
         outputs, inputs = prepared.shape
-        result, bias_at = CMatrix(None, outputs, 1), None if bias is None else bias.data_ptr()
-        what = product(prepared, CMatrix(None, inputs, 1), result, bias_at, activation, result, tokens)
+        result, bias_at = (0, outputs, 1), None if bias is None else bias.data_ptr()
+        what = product(prepared, (0, inputs, 1), result, bias_at, activation, result, tokens)
         return cls(Held.by(weight), bias, _place(bias), activation, form(added), what,
                    None if step.then is None else cls.of(then, step.then, tokens, kernel))
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from sparseref import SparseArray
 
-from .library import CMatrix, CPatches, CRuns, CSampled, Library, library, threads
+from .library import CMatrix, CPatches, CRuns, CSampled, Library, Where, counted, library, threads, where
 from .multiplying import done, readable
 from .preparing import Prepared, prepare
 
@@ -29,7 +29,9 @@ class PreparedPattern:
     slots: np.ndarray
 
     def holding(self, values: np.ndarray) -> Prepared:
-        """values [shape] of float32 or float64 -> what `prepare` makes of the array with these values."""
+        """values [shape] of float32 or float64 -> what `prepare` makes of the array with these values.  Errors: ValueError."""
+        if values.shape != self.shape or values.dtype not in (np.float32, np.float64):
+            raise ValueError(f"values {values.shape} in {values.dtype} for a pattern of {self.shape} in float32 or float64")
         arrays = (*self.numbers.arrays[:-1], np.append(np.zeros(1, values.dtype), values)[self.slots])
         runs = CRuns.from_buffer_copy(self.numbers.runs)
         runs.value = arrays[-1].ctypes.data
@@ -65,15 +67,16 @@ def sampled(weight: Prepared, grad: np.ndarray, x: np.ndarray, at_most: int | No
     x = readable("x", x, (len(x) if np.ndim(x) else 0, inputs), weight)
     grad = readable("grad", grad, (len(x), outputs), weight)
     by_value = np.zeros(weight.arrays[-1].shape, weight.dtype)
-    sample(weight, CMatrix.of(grad), CMatrix.of(x), by_value, len(x), at_most, using)
+    sample(weight, where(grad), where(x), by_value, len(x), at_most, using)
     return by_value
 
 
-def sample(weight: Prepared, grad: CMatrix, x: CMatrix, by_value: np.ndarray, tokens: int, at_most: int | None = None,
+def sample(weight: Prepared, grad: Where, x: Where, by_value: np.ndarray, tokens: int, at_most: int | None = None,
            using: Library | None = None, patches: CPatches | None = None) -> None:
     """As `sampled`, unchecked, of memory by its address, and added to by_value.  patches: instead of x, a convolution's."""
     using = using or library()
-    what = CSampled(ctypes.pointer(weight.runs), grad, x, by_value.ctypes.data, tokens,
+    what = CSampled(ctypes.pointer(weight.runs), CMatrix(*grad), CMatrix(*x), by_value.ctypes.data, tokens,
                     None if patches is None else ctypes.pointer(patches))
-    status = using.functions.sparseref_sampled(ctypes.byref(what), using.number, weight.dtype.itemsize, at_most or threads())
+    count = threads() if at_most is None else counted(at_most, "at_most")
+    status = using.functions.sparseref_sampled(ctypes.byref(what), using.number, weight.dtype.itemsize, count)
     done(status, f"a tile of {weight.shape[1]} columns")

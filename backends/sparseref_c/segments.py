@@ -77,7 +77,8 @@ def in_segments(shape: tuple[int, ...], group_rows: int, block_rows: int, widest
     pointers = [ctypes.c_void_p(array.ctypes.data) for array in arrays]
     rows, columns = (int(side) for side in shape)
     found = CRuns(rows, columns, group_rows, len(groups), widest, block_rows, *pointers)
-    assert not load().sparseref_check(found, CSizes(*(array.size for array in arrays)))    # of a valid array
+    if load().sparseref_check(found, CSizes(*(array.size for array in arrays))):
+        raise RuntimeError("the C library refuses a prepared weight: validate says whether its array is valid")
     return Prepared((rows, columns), np.dtype(real), found, arrays)
 
 

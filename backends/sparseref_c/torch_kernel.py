@@ -23,8 +23,8 @@ from sparseref.sparsifiers.nmg import GreedyNMG
 from . import placing
 from .backend import CBackend, not_built
 from .convolving import described, placed
-from .library import CMatrix, CProduct, load
-from .multiplying import NOWHERE, product, run
+from .library import NOWHERE, CProduct, Where, load
+from .multiplying import product, run
 from .preparing import Prepared, prepare
 from .sampling import PreparedPattern, prepare_pattern, sample
 
@@ -200,6 +200,6 @@ def address(tensor: Tensor, element: int) -> int:
     return tensor.data_ptr() + element * tensor.element_size()
 
 
-def _matrix(tensor: Tensor | None) -> CMatrix:
-    """A tensor [M, N] of any strides, where it lies."""
-    return NOWHERE if tensor is None else CMatrix(ctypes.c_void_p(tensor.data_ptr()), *tensor.stride())
+def _matrix(tensor: Tensor | None) -> Where:
+    """A tensor [M, N] of any strides."""
+    return NOWHERE if tensor is None else (tensor.data_ptr(), *tensor.stride())

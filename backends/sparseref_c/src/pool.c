@@ -79,6 +79,7 @@ static void forget_helpers(void)
 {
     atomic_store(&borrowed, (ParallelRegion)0);
     helpers_started = 0;
+    job = (Job){0};                                        /* of the parent, whose caller goes on there */
     atomic_store(&inside, 0);
     pthread_mutex_init(&one_caller, NULL);
     pthread_mutex_init(&gate, NULL);
