@@ -3,6 +3,8 @@
 import copy
 import os
 import signal
+import subprocess
+import sys
 import time
 from importlib.metadata import EntryPoint
 from pathlib import Path
@@ -23,6 +25,7 @@ except compiling.NotBuilt as reason:
     pytest.skip(f"the C library: {reason}", allow_module_level=True)
 
 from sparseref_c.multiplying import multiply
+from sparseref_c.one_token import LOOKS_UP
 from sparseref_c.preparing import prepare
 from sparseref_c.torch_kernel import borrow_threads
 
@@ -81,8 +84,8 @@ def test_it_runs_by_default_and_says_where_the_dense_product_is_faster():
 
 
 @pytest.mark.parametrize(("form", "tokens", "chosen"), [
-    ("nmg:2:4:2", 1, "c"), ("csr:0.5", 1, "torch"), ("csr:0.8", 1, "c"), ("nmg:2:4:2", 3, "torch"), ("nmg:1:8:2", 3, "c"),
-    ("csr:0.5", 4, "c"),
+    ("nmg:2:4:2", 1, "c"), ("csr:0.5", 1, "c" if library.likely_set() == LOOKS_UP else "torch"), ("csr:0.8", 1, "c"),
+    ("csr:0.2", 1, "torch"), ("nmg:2:4:2", 3, "torch"), ("nmg:1:8:2", 3, "c"), ("csr:0.5", 4, "c"),
 ])
 def test_few_tokens_are_left_to_the_dense_product_at_a_lower_density(form, tokens, chosen):
     weight = sparsify(whole(16, 40), form)
@@ -247,3 +250,66 @@ def test_a_weight_that_nobody_keeps_lives_as_long_as_its_product():
         weight, x = sparsify(whole(300, 400), "nmg:2:4:2"), whole(5, 400)
         for _ in range(20):
             assert torch.equal(x @ weight.to_dense().T, nn.functional.linear(x, weight))
+
+
+@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
+@pytest.mark.parametrize("tokens", [1, 9, 70])
+def test_halves_are_added_up_in_float32_and_rounded_once(dtype, tokens):                   # BOUND-1
+    """A Linear alone, and with what belongs to it; the second call of a form is the one that would be planned."""
+    torch._dynamo.reset()
+    layer = nn.Linear(96, 64).to(dtype)
+    layer.weight = nn.Parameter(sparsify(layer.weight.detach(), "nmg:2:8:2"))
+    x, wide = torch.randn(tokens, 96).to(dtype), copy.deepcopy(layer).float()
+    fused = torch.compile(nn.Sequential(layer, nn.GELU()), backend="sparseref_c")
+    with torch.no_grad():
+        assert kernels.choose(layer.weight.sparse, x, False)[0].backend == "c"
+        expected = nn.functional.linear(x.float(), wide.weight.to_dense(), wide.bias)
+        rounding = torch.finfo(dtype).eps
+        for _ in range(3):
+            torch.testing.assert_close(expected, layer(x).float(), rtol=rounding, atol=rounding / 8)
+            torch.testing.assert_close(nn.functional.gelu(expected), fused(x).float(), rtol=rounding, atol=rounding / 8)
+        assert layer(x).dtype == fused(x).dtype == dtype
+
+
+def test_a_convolution_of_halves_is_rounded_once():
+    image, weight = torch.randn(2, 6, 9, 11).bfloat16(), sparsify(torch.randn(8, 6, 3, 3).bfloat16(), "nmg:2:8:2")
+    with torch.no_grad():
+        expected = nn.functional.conv2d(image.float(), weight.to_dense().float())
+        actual = nn.functional.conv2d(image, weight)
+
+    assert actual.dtype == torch.bfloat16
+    torch.testing.assert_close(expected, actual.float(), rtol=2**-7, atol=2**-9)
+
+
+def test_the_environment_says_how_many_threads_before_torch_does(monkeypatch):             # CLIB-2
+    weight, x, asked = sparsify(whole(8, 12), "nmg:2:4:1"), whole(5, 12), []
+    real = library.load().sparseref_linear
+
+    class Noted:
+        @staticmethod
+        def sparseref_linear(what, number, size, threads):
+            asked.append(threads)
+            return real(what, number, size, threads)
+
+    monkeypatch.setattr("sparseref_c.multiplying.library", lambda: library.Library(Noted, library.library().name,
+                                                                                     library.library().number))
+    with use_backend("c"), torch.no_grad():
+        nn.functional.linear(x, weight)
+        monkeypatch.setenv("SPARSEREF_NUM_THREADS", "3")
+        nn.functional.linear(x, weight)
+        monkeypatch.setenv("SPARSEREF_NUM_THREADS", "abc")
+        with pytest.raises(sr.SpecError, match="CLIB-2"):
+            nn.functional.linear(x, weight)
+
+    assert asked == [torch.get_num_threads(), 3]
+
+
+def test_an_instruction_set_that_there_is_not_stops_a_model():                             # CLIB-1
+    """Torch's own kernels do not take over in silence."""
+    program = ("import torch; from sparseref_torch import sparsify; torch.set_grad_enabled(False)\n"
+               "torch.nn.functional.linear(torch.ones(1, 8), sparsify(torch.ones(4, 8), 'nmg:2:4:1'))")
+    told = subprocess.run([sys.executable, "-c", program], env={**os.environ, "SPARSEREF_C_ISA": "avx9"}, capture_output=True,
+                          text=True, check=False)
+
+    assert told.returncode
+    assert "CLIB-1" in told.stderr

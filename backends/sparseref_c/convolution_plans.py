@@ -15,7 +15,7 @@ from .library import CProduct
 from .multiplying import run
 from .plans import Held, as_it_lies, can_be_planned, circumstances, comes_again, form, values_of
 from .preparing import Prepared
-from .torch_kernel import address
+from .torch_kernel import address, torch_threads
 
 
 class Norm(NamedTuple):
@@ -79,7 +79,7 @@ class Plan:
             place = number * out.stride(0)
             one = placed(self.what, address(x, number * x.stride(0)), address(out, place),
                          None if added is None else address(added, place))
-            run(one, self.weight.dtype, torch.get_num_threads())
+            run(one, self.weight.dtype, torch_threads())
         return out
 
 

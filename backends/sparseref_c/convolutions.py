@@ -17,7 +17,7 @@ from torch.nn import functional
 
 from .convolution_plans import Call, Norm, plan_for, remember, same_numbers
 from .plainness import plain
-from .torch_kernel import CKernel
+from .torch_kernel import REAL, CKernel
 
 
 def convolution(x: Tensor, weight: Tensor, bias: Tensor | None, window: tuple[Any, ...], norm: tuple[Any, ...] | None,
@@ -49,7 +49,7 @@ def _at_once(call: Call) -> Tensor | None:
     dtype = a.values.dtype
     stride, padding, dilation = (_both(one) for one in window[:3])
     if (x.dim() != 4 or len(shape) != 4 or x.shape[1] != shape[1] or window[3] != 1 or padding is None
-            or any(tensor.dtype != dtype for tensor in given)
+            or dtype not in REAL or any(tensor.dtype != dtype for tensor in given)
             or (torch.is_grad_enabled() and any(tensor.requires_grad for tensor in (weight, *given)))):
         return None
     kernel, _ = kernels.choose(a, x, False)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-import torch
 from sparseref_torch import SparseTensor
 from sparseref_torch.tensor.slots import Kept
 from torch import Tensor
@@ -16,7 +15,7 @@ from torch import Tensor
 from .library import CProduct
 from .multiplying import product, run
 from .plans import Held, as_it_lies, can_be_planned, circumstances, comes_again, form, values_of
-from .torch_kernel import REAL, CKernel, Step
+from .torch_kernel import REAL, CKernel, Step, torch_threads
 
 
 @dataclass(frozen=True, eq=False)
@@ -78,7 +77,7 @@ class Plan:
         placed = [part.placed(x, one) for part, one in zip(self.parts, given, strict=True)]
         for (one, _), (other, _) in pairwise(placed):
             one.beside = ctypes.pointer(other)
-        run(placed[0][0], REAL[x.dtype], torch.get_num_threads())
+        run(placed[0][0], REAL[x.dtype], torch_threads())
         return [out for _, out in placed]
 
 

@@ -47,8 +47,9 @@ def as_it_lies(tensor: Tensor | None) -> bool:
 
 
 def can_be_planned(x: Tensor, weights: Iterable[Any]) -> bool:
-    """C was chosen whatever x holds, and versions say whether a weight has changed."""
-    return not x.is_neg() and kernels.finite(x) and not kernels.in_training() and not any(
+    """C was chosen whatever x holds, reads it where it lies, and versions say whether a weight has changed."""
+    readable = x.dtype in (torch.float32, torch.float64) and not x.is_neg()
+    return readable and kernels.finite(x) and not kernels.in_training() and not any(
         field.is_inference() or field.is_shared() for weight in weights for field in weight.sparse.tensors.values())
 
 

@@ -12,7 +12,7 @@ from torch.nn import functional
 
 from .linear_plans import plan_for, remember
 from .plainness import plain
-from .torch_kernel import CKernel, Step
+from .torch_kernel import CKernel, Step, torch_threads
 
 Given: TypeAlias = tuple[Tensor, Tensor | None, str | None, Tensor | None, "Given | None"]
 """weight [O, K], bias [O], activation, added [..., O], and the step that takes the result."""
@@ -27,7 +27,7 @@ def linears(x: Tensor, *given: Given) -> list[Tensor]:
     if (plan := plan_for(x, given)) is not None:
         return plan.run(x, given)
     steps = [_step(x, one) for one in given]
-    few = x.shape[:-1].numel() < ENOUGH_TOKENS * torch.get_num_threads()
+    few = x.shape[:-1].numel() < ENOUGH_TOKENS * torch_threads()
     found = [step for step in steps if step is not None]
     if len(found) < len(given) or (few and any(step.then is not None for step in found)):
         return [_one_by_one(x, one) for one in given]

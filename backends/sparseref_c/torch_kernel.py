@@ -12,7 +12,7 @@ from typing import ClassVar, NamedTuple
 import numpy as np
 import torch
 from sparseref_torch.selection import without_nan
-from sparseref_torch.tensor.kernels import Kernel, finite, in_training
+from sparseref_torch.tensor.kernels import ByLines, Kernel, finite, in_training
 from sparseref_torch.tensor.slots import Derived, OfPattern, slots_of
 from sparseref_torch.tensors import TorchSparse, to_numpy, to_torch
 from torch import Tensor
@@ -23,13 +23,15 @@ from sparseref.sparsifiers.nmg import GreedyNMG
 from . import placing
 from .backend import CBackend, not_built
 from .convolving import described, placed
-from .library import NOWHERE, CProduct, Where, load
+from .library import NOWHERE, THREADS, CProduct, Where, likely_set, load, threads_told
 from .multiplying import product, run
+from .one_token import LOOKS_UP
 from .preparing import Prepared, prepare
 from .sampling import PreparedPattern, prepare_pattern, sample
 
-DTYPES = (torch.float32, torch.float64)
 REAL = {torch.float32: np.dtype(np.float32), torch.float64: np.dtype(np.float64)}
+HALF = (torch.float16, torch.bfloat16)
+"""Stored so, and multiplied and added up in float32."""
 
 
 class Step(NamedTuple):
@@ -44,7 +46,7 @@ class Step(NamedTuple):
 
 
 class CKernel(Kernel):
-    """Products on the host in float32 and float64, with as many threads as torch has; the weight in any layout."""
+    """Products on the host of float32 and float64, outside of training of float16 and bfloat16; the weight in any layout."""
 
     name, backend = "runs", "c"
     _prepared: ClassVar[dict[bool, Derived]] = {False: Derived(), True: Derived()}
@@ -60,10 +62,12 @@ class CKernel(Kernel):
     def declines(self, a: TorchSparse, x: Tensor, turned: bool) -> str | None:
         if x.device.type != "cpu":
             return f"it works on the host, not on {x.device}"
-        if x.dtype not in DTYPES or x.dtype != a.values.dtype:
-            return f"it multiplies float32 or float64, not {a.values.dtype} and {x.dtype}"
+        if (x.dtype not in REAL and x.dtype not in HALF) or x.dtype != a.values.dtype:
+            return f"it multiplies two floating-point operands of one dtype, not {a.values.dtype} and {x.dtype}"
         if not self.training_too and in_training():
             return "a weight in training would be prepared anew at every step (under torch.no_grad() it runs)"
+        if x.dtype in HALF and in_training():
+            return f"it trains in float32 and float64, not in {x.dtype} (under torch.no_grad() it runs)"
         why_not = _declined(a.layout.name, x.dtype)
         tokens = x.shape[0] * x.shape[2:].numel()              # of an image: its places
         if why_not is None and (density := slots_of(a).density) > self.most_dense(a, tokens) and finite(x):
@@ -75,11 +79,15 @@ class CKernel(Kernel):
         """The density up to which it takes a weight.
 
         Measured: from four tokens on the useful share of the machine's peak is 0.5 to 0.9 here and 0.7 to 0.9 in torch's dense
-        product; fewer leave most of a vector empty.
+        product; fewer leave most of a vector empty.  Of float16 and bfloat16 torch's dense product may be done by units of the
+        machine's own: 768 to 3072 of 128 tokens take 1.1 ms in bfloat16 on a machine with AMX, 1.7 here at 90 %, and 4.9 ms in
+        float16; those of torch for sparse weights 2.7 to 5.7.
         """
-        if tokens == 1:                                        # no vector of tokens, but four block rows of nmg in one
-            return 0.7 if isinstance(a.layout, sr.NMG) else 0.3
-        return 0.2 if tokens < 4 else 0.7
+        if a.values.dtype in HALF:
+            return ByLines.most_dense
+        if tokens == 1:                                        # no vector of tokens, but sixteen rows or four block rows in one
+            return 0.7 if isinstance(a.layout, sr.NMG) or likely_set() == LOOKS_UP else 0.3
+        return 0.3 if tokens < 4 else 0.7
 
     def run(self, a: TorchSparse, x: Tensor, turned: bool, plus: Tensor | None = None) -> Tensor:
         outputs = a.shape[1 if turned else 0]
@@ -92,7 +100,7 @@ class CKernel(Kernel):
         """nmg by its greedy, of a matrix on the host in float32 or float64."""
         if not_built() is not None or type(sparsifier) is not GreedyNMG or sparsifier.layout != layout:
             return None
-        if not isinstance(given, Tensor) or given.dim() != 2 or given.dtype not in DTYPES or given.device.type != "cpu":
+        if not isinstance(given, Tensor) or given.dim() != 2 or given.dtype not in REAL or given.device.type != "cpu":
             return None
         if scores is not None and scores.shape != given.shape:
             return None                                        # torch says what is wrong (SPF-2)
@@ -107,7 +115,9 @@ class CKernel(Kernel):
         return self.products(x, [Step(a, turned, bias, activation, added)])[0]
 
     def products(self, x: Tensor, steps: Sequence[Step]) -> list[Tensor]:
-        """x [T, K] -> what each step gives, [T, O]; x is turned once for all."""
+        """x [T, K] -> what each step gives, [T, O], in x's dtype; x is turned once for all."""
+        if x.dtype in HALF:
+            return [y.to(x.dtype) for y in self.products(x.float(), steps)]
         x = x.resolve_neg()
         outs: list[Tensor] = []
         kept: list[Tensor] = []                                # C is given their addresses
@@ -116,7 +126,7 @@ class CKernel(Kernel):
             then = None if step.then is None else self._described(step.then, x, outs, kept)
             what = self._described(step, x, outs, kept, then, what)
         if what is not None:
-            run(what, REAL[x.dtype], torch.get_num_threads())
+            run(what, REAL[x.dtype], torch_threads())
         return outs[::-1]
 
     def _described(self, step: Step, x: Tensor, outs: list[Tensor], kept: list[Tensor], then: CProduct | None = None,
@@ -135,7 +145,7 @@ class CKernel(Kernel):
         pattern, dtype = self._pattern(a, False), REAL[x.dtype]
         x, grad = x.resolve_neg(), grad.resolve_neg()          # kept until C has read them
         found = np.zeros(len(pattern.slots), dtype)
-        sample(pattern.in_dtype(dtype), _matrix(grad), _matrix(x), found, x.shape[0], torch.get_num_threads())
+        sample(pattern.in_dtype(dtype), _matrix(grad), _matrix(x), found, x.shape[0], torch_threads())
         return torch.from_numpy(pattern.in_slots(found))
 
     def prepared(self, a: TorchSparse, turned: bool = False) -> Prepared:
@@ -161,6 +171,9 @@ class CKernel(Kernel):
         """
         if len(sides) != 2 or not image.numel() or not math.prod(sides):
             return None
+        if image.dtype in HALF:
+            found = self.convolve(a, image.float(), bias, kernel, stride, padding, dilation, sides, activation, added)
+            return None if found is None else found.to(image.dtype)
         weight: Prepared = self.prepared(a)
         out = image.new_empty(image.shape[0], weight.shape[0], *sides)
         image = image.resolve_neg()
@@ -172,8 +185,13 @@ class CKernel(Kernel):
         for number in range(image.shape[0]):                   # by address: views of torch take longer than a small product
             place = number * out.stride(0)
             run(placed(what, address(image, number * step), address(out, place),
-                       None if added is None else address(added, place)), weight.dtype, torch.get_num_threads())
+                       None if added is None else address(added, place)), weight.dtype, torch_threads())
         return out
+
+
+def torch_threads() -> int:
+    """As many as SPARSEREF_NUM_THREADS says, else as torch works with.  Errors: CLIB-2."""
+    return threads_told(THREADS) or torch.get_num_threads()
 
 
 def borrow_threads() -> None:

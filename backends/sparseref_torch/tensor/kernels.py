@@ -124,11 +124,16 @@ _CHOSEN: ContextVar[tuple[Kernel, ...] | None] = ContextVar("chosen", default=No
 
 @cache
 def installed() -> tuple[Kernel, ...]:
-    """Kernels that other packages bring: entry points of the group sparseref_torch.kernels, each a Kernel class."""
+    """Kernels that other packages bring: entry points of the group sparseref_torch.kernels, each a Kernel class.
+
+    Errors: what a kernel has clauses for.
+    """
     found = []
     for entry in sorted(entry_points(group="sparseref_torch.kernels"), key=lambda entry: entry.name):
         try:
             found.append(entry.load()())
+        except sr.SpecError:                                   # what it was told is wrong: nothing takes its place in silence
+            raise
         except Exception as error:
             warnings.warn(f"the kernel {entry.name} ({entry.value}) cannot be used: {error}", RuntimeWarning, stacklevel=2)
     return tuple(found)
