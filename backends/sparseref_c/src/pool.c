@@ -9,8 +9,10 @@
 #include <pthread.h>
 #include <sched.h>
 #include <stdatomic.h>
+#include <time.h>
 
-enum { MOST_HELPERS = 255, PATIENCE = 2000 };              /* looks at `round` before a helper goes to sleep */
+/* A helper waits busily for so many nanoseconds before it sleeps: to wake takes as long as a product of one token. */
+enum { MOST_HELPERS = 255, PATIENCE = 200000, LOOKS = 64 };
 
 typedef struct {
     void (*task)(void *, int64_t);
@@ -51,12 +53,38 @@ static void take_tasks(const Job *mine)
         mine->task(mine->what, i);
 }
 
+static void pause_a_little(void)
+{
+#if defined(__x86_64__) || defined(__i386__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    __asm__ volatile("yield");
+#endif
+}
+
+static int64_t nanoseconds(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}
+
+/* Until another round begins, or patience ends. */
+static void wait_busily(unsigned seen)
+{
+    for (int64_t end = nanoseconds() + PATIENCE; nanoseconds() < end;)
+        for (int i = 0; i < LOOKS; i++) {
+            if (atomic_load(&round_number) != seen)
+                return;
+            pause_a_little();
+        }
+}
+
 static void *help(void *number)
 {
     unsigned seen = 0;
     for (;;) {
-        for (int i = 0; i < PATIENCE && atomic_load(&round_number) == seen; i++)
-            ;
+        wait_busily(seen);
         pthread_mutex_lock(&gate);
         while (atomic_load(&round_number) == seen)
             pthread_cond_wait(&work_came, &gate);
