@@ -104,3 +104,9 @@ def test_threads_do_not_matter(monkeypatch, count):
     monkeypatch.setenv("SPARSEREF_NUM_THREADS", count)
 
     assert_same_arrays(sr.sparsify(dense, layout), placing.sparsify(dense, layout, magnitude(dense)))
+
+
+@pytest.mark.parametrize("scores", [np.ones((8, 11)), np.ones((8, 12), np.float32)])
+def test_scores_of_another_kind_are_refused(scores):                                        # SPF-2
+    with pytest.raises(sr.SpecError, match="SPF-2"):
+        placing.sparsify(np.ones((8, 12), np.float32), sr.parse_layout("nmg:2:4:1"), scores)

@@ -252,35 +252,6 @@ def test_a_weight_that_nobody_keeps_lives_as_long_as_its_product():
             assert torch.equal(x @ weight.to_dense().T, nn.functional.linear(x, weight))
 
 
-@pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
-@pytest.mark.parametrize("tokens", [1, 9, 70])
-def test_halves_are_added_up_in_float32_and_rounded_once(dtype, tokens):                   # BOUND-1
-    """A Linear alone, and with what belongs to it; the second call of a form is the one that would be planned."""
-    torch._dynamo.reset()
-    layer = nn.Linear(96, 64).to(dtype)
-    layer.weight = nn.Parameter(sparsify(layer.weight.detach(), "nmg:2:8:2"))
-    x, wide = torch.randn(tokens, 96).to(dtype), copy.deepcopy(layer).float()
-    fused = torch.compile(nn.Sequential(layer, nn.GELU()), backend="sparseref_c")
-    with torch.no_grad():
-        assert kernels.choose(layer.weight.sparse, x, False)[0].backend == "c"
-        expected = nn.functional.linear(x.float(), wide.weight.to_dense(), wide.bias)
-        rounding = torch.finfo(dtype).eps
-        for _ in range(3):
-            torch.testing.assert_close(expected, layer(x).float(), rtol=rounding, atol=rounding / 8)
-            torch.testing.assert_close(nn.functional.gelu(expected), fused(x).float(), rtol=rounding, atol=rounding / 8)
-        assert layer(x).dtype == fused(x).dtype == dtype
-
-
-def test_a_convolution_of_halves_is_rounded_once():
-    image, weight = torch.randn(2, 6, 9, 11).bfloat16(), sparsify(torch.randn(8, 6, 3, 3).bfloat16(), "nmg:2:8:2")
-    with torch.no_grad():
-        expected = nn.functional.conv2d(image.float(), weight.to_dense().float())
-        actual = nn.functional.conv2d(image, weight)
-
-    assert actual.dtype == torch.bfloat16
-    torch.testing.assert_close(expected, actual.float(), rtol=2**-7, atol=2**-9)
-
-
 def test_the_environment_says_how_many_threads_before_torch_does(monkeypatch):             # CLIB-2
     weight, x, asked = sparsify(whole(8, 12), "nmg:2:4:1"), whole(5, 12), []
     real = library.load().sparseref_linear

@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from sparseref import NMG, SparseArray
+from sparseref import NMG, SparseArray, SpecError
 from sparseref.coding import check_fields
 from sparseref.dtypes import slot_index_dtype
 from sparseref.layouts.blocks import bring_last, ceil_div, split_sides
@@ -31,7 +31,13 @@ NO_SLOT = 4
 
 
 def sparsify(dense: np.ndarray, layout: NMG, scores: np.ndarray) -> SparseArray:
-    """dense [shape], scores float64 [shape] -> SparseArray: the greedy chooses, the layout places (NMGS-S1 to S4)."""
+    """dense [shape], scores float64 [shape] -> SparseArray: the greedy chooses, the layout places (NMGS-S1 to S4).
+
+    Errors: SPF-2.
+    """
+    if scores.shape != dense.shape or scores.dtype != np.float64:                          # SPF-2
+        raise SpecError("SPF-2", "these are no scores of the values.", wanted=f"{dense.shape} in float64",
+                        given=f"{scores.shape} in {scores.dtype}", fix="sparseref.magnitude(values)")
     planes = _planar(layout)
     ranked = np.ascontiguousarray(planes.cut(_planes(scores, layout), 0.0))                # [B, RB, m, S], NMGS-S4
     tail = dense.shape[layout.sparse_axis] % layout.m
