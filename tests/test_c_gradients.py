@@ -175,3 +175,12 @@ def test_gelu_and_sparse_images_are_declined_with_the_reason():
     assert backend.declines(sr.Cell("gelu.gradient", ("csr",), "float32")) == "the C backend has no gradient of gelu"
     assert backend.declines(sr.Cell("add.gradient", ("csr", "csr"), "float32")) == "the C backend has no operator add"
     assert "dense images" in backend.declines(sr.Cell("conv2d.gradient", ("csr", "array"), "float32"))
+
+
+def test_a_step_of_training_is_not_prepared_for_one_token():
+    """It would take longer than the step, and again at the next."""
+    a, x = sr.sparsify(whole((64, 96)), "nmg:2:4:1"), whole((1, 96))
+    weight = prepare_pattern(a).holding(a.values)
+
+    assert np.array_equal(x @ sr.decode(a).T, multiply(weight, x))
+    assert weight.runs.one_token is None

@@ -122,6 +122,9 @@ CHANGES = {
     "__iadd__": lambda h: h.__iadd__(1), "__imul__": lambda h: h.__imul__(2), "__setitem__": lambda h: h.__setitem__(0, 0),
     "aten": lambda h: torch.ops.aten.add_.Tensor(h, 1), "out": lambda h: torch.neg(h, out=h), "custom": lambda h: negate(h),
     "method of the class": lambda h: torch.Tensor.add_(h, 1), "each of a list": lambda h: torch._foreach_neg_([h]),
+    "instance_norm": lambda h: functional.instance_norm(h[None], h[:, 0], h[:, 1].exp()),
+    "torch.batch_norm": lambda h: torch.batch_norm(h.T, None, None, h[:, 0], h[:, 1].exp(), True, 0.1, 1e-5, False),
+    "torch.instance_norm": lambda h: torch.instance_norm(h[None], None, None, h[:, 0], h[:, 1].exp(), True, 0.1, 1e-5, False),
     "embedding": lambda h: functional.embedding(torch.arange(3), h, max_norm=0.1),
     **{kind.__name__: kind(inplace=True)
        for kind in (nn.ReLU6, nn.ELU, nn.SELU, nn.LeakyReLU, nn.Hardswish, nn.Hardsigmoid, nn.Mish)},
@@ -151,7 +154,8 @@ def test_no_norm_moves_across_a_change_of_what_it_reads(change):
 
 
 @pytest.mark.parametrize("pure", [lambda h: h.view(-1).sum(), lambda h: functional.relu(h), lambda h: functional.softmax(h, -1),
-                                  lambda h: h.__add__(1), torch.exp, lambda h: functional.dropout(h, 0.5, False)])
+                                  lambda h: h.__add__(1), torch.exp, lambda h: functional.dropout(h, 0.5, False),
+                                  lambda h: torch._C._log_api_usage_once("here"), lambda h: functional.instance_norm(h[None])])
 def test_what_changes_nothing_keeps_no_linear_from_another(pure, monkeypatch):
     from sparseref_c.torch_kernel import CKernel
 
@@ -162,3 +166,28 @@ def test_what_changes_nothing_keeps_no_linear_from_another(pure, monkeypatch):
         torch.compile(model, backend="sparseref_c")(torch.randn(40, 24))
 
     assert seen == [2]
+
+
+class InTurns(nn.Module):
+    """Two convolutions begin before either ends."""
+
+    def __init__(self):
+        super().__init__()
+        self.one, self.two = nn.Conv2d(4, 8, 3), nn.Conv2d(4, 8, 3)
+
+    def forward(self, x):
+        one, two = self.one(x), self.two(x)
+        return functional.relu(one), functional.relu(two)
+
+
+def test_what_was_fused_before_keeps_nothing_from_being_fused(monkeypatch):
+    from sparseref_c import convolutions
+
+    seen, real = [], convolutions.convolution
+    monkeypatch.setattr(convolutions, "convolution", lambda *given: seen.append(given[-1]) or real(*given))
+    monkeypatch.setattr("sparseref_c.mutation.HARMLESS", (convolutions.convolution,))
+    model = sparse(InTurns(), nn.Conv2d)
+    with torch.no_grad():
+        torch.compile(model, backend="sparseref_c")(torch.randn(1, 4, 9, 9))
+
+    assert seen == [True, True]

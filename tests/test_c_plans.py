@@ -209,3 +209,16 @@ def test_several_threads_share_a_plan(model):
         found = list(pool.map(lambda number: no_grad(compiled, (1 + number % 2) * x), range(40)))
 
     assert all(torch.equal(expected[number % 2], y) for number, y in enumerate(found))
+
+
+@pytest.mark.parametrize("name", ["three.0", "three.1", "up", "down"])
+def test_a_weight_that_is_shared_after_it_was_planned_is_read_anew(model, name):
+    """Another process writes without a new version; not only into the weight by which the plan is kept."""
+    compiled, x = torch.compile(model, backend="sparseref_c"), torch.randn(50, 24)
+    for _ in range(3):
+        no_grad(compiled, x)
+    weight = model.get_submodule(name).weight
+    weight.share_memory_()
+    weight.sparse.values.numpy()[:] *= 2
+
+    agree(model, compiled, x)

@@ -105,7 +105,7 @@ def gelu(a: Any, approximate: str = "none") -> Any:
 def linear(x: Any, w: Any, bias: np.ndarray | None = None) -> np.ndarray:
     """x [..., K], w [O, K], one of them sparse, bias [O] or None -> x W^T + b, [..., O] (LINEAR-1), float32 or float64."""
     if isinstance(w, SparseArray):
-        weight = prepare(w)
+        weight = prepare(w, once=True)
         y = multiply(weight, matrix(x, weight), None if bias is None else np.asarray(bias, weight.dtype))
     else:
         y = times(x, np.asarray(w).T)
@@ -121,7 +121,7 @@ def matmul(a: Any, b: Any) -> np.ndarray:
         columns = np.moveaxis(b, -2, 0)                                                    # [K, ..., N]
         y = times(a, columns.reshape(len(columns), math.prod(columns.shape[1:])))          # [M, ... N]
         return np.moveaxis(y.reshape(len(y), *columns.shape[1:]), 0, -2)
-    weight = prepare(b, transposed=True)                                                   # [... N, K]
+    weight = prepare(b, transposed=True, once=True)                                        # [... N, K]
     y = multiply(weight, matrix(a, weight))                                                # [... M, ... N]
     if b.ndim == 2:
         return y.reshape(*a.shape[:-1], b.shape[1])
@@ -140,7 +140,7 @@ PRODUCTS: dict[str, Any] = {"linear": linear, "matmul": matmul, "conv2d": conv2d
 
 def times(a: SparseArray, b: np.ndarray) -> np.ndarray:
     """a [..., K] sparse, b [K, N] -> [..., N] with the first sides of a in one."""
-    weight = prepare(a)
+    weight = prepare(a, once=True)
     y = np.empty((weight.shape[0], b.shape[1]), weight.dtype)
     multiply(weight, np.asarray(b, weight.dtype).T, out=y.T)
     return y

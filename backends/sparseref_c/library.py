@@ -174,7 +174,12 @@ def _opened(path: Path) -> Any:
 
 def likely_set() -> str:
     """The name of the set that will be used unless it computes wrongly; for what is prepared before it has proven itself."""
-    return os.environ.get(ISA) or list(instruction_sets(load()))[-1]
+    return os.environ.get(ISA) or _best()
+
+
+@cache
+def _best() -> str:
+    return list(instruction_sets(load()))[-1]
 
 
 def library() -> Library:
@@ -208,7 +213,7 @@ def threads_told(*names: str) -> int | None:
     for name in names:
         told = os.environ.get(name, "").split(",")[0].strip()
         if told:
-            return counted(int(told) if told.isdecimal() else told, name)
+            return counted(int(told) if told.isdecimal() and len(told) < 10 else told, name)
     return None
 
 

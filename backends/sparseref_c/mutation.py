@@ -13,9 +13,15 @@ import re
 from functools import cache
 from typing import Any
 
+import torch
 from torch import _ops, nn
 from torch.fx import Node
 
+from . import convolutions, steps
+
+HARMLESS = (steps.linears, convolutions.convolution, convolutions.max_pool, torch._C._log_api_usage_once)
+COUNTS = re.compile(r".*(batch|instance)_norm.*")
+"""Their running statistics, though no schema says so."""
 PURE_MODULES = (math.__name__, operator.add.__module__, builtins.__name__)
 TORCH_IN_C = re.compile(r"torch|torch\._C\._(nn|special|fft|linalg)")
 TORCH_IN_PYTHON = (nn.functional.__name__, "torch.functional", "torch._jit_internal")
@@ -34,23 +40,29 @@ def may_change(node: Node) -> bool:
     if node.op != "call_function" or node.kwargs.get("out") is not None:
         return True
     target = node.target
-    if isinstance(target, _ops.OpOverload):
-        return bool(target._schema.is_mutable)
-    if isinstance(target, _ops.OpOverloadPacket):
-        return any(getattr(target, name)._schema.is_mutable for name in target.overloads())
+    if target in HARMLESS:
+        return False
     name, module = getattr(target, "__name__", ""), getattr(target, "__module__", None) or ""
+    if isinstance(target, _ops.OpOverload):
+        return bool(COUNTS.fullmatch(name)) or bool(target._schema.is_mutable)
+    if isinstance(target, _ops.OpOverloadPacket):
+        return bool(COUNTS.fullmatch(name)) or any(getattr(target, one)._schema.is_mutable for one in target.overloads())
     if module == operator.add.__module__:
         return bool(CHANGES_ITS_FIRST.fullmatch(f"__{name.strip('_')}__"))                 # iadd, setitem
     if inspect.isfunction(target) and module in TORCH_IN_PYTHON:
         return bool(CHANGES_ITS_FIRST.fullmatch(name)) or _told_to(target, node.args, node.kwargs)
-    known = module in PURE_MODULES or TORCH_IN_C.fullmatch(module)
+    known = module in PURE_MODULES or (TORCH_IN_C.fullmatch(module) and not COUNTS.fullmatch(name))
     return not known or not inspect.isbuiltin(target) or bool(CHANGES_ITS_FIRST.fullmatch(name)) or name.startswith("_")
 
 
 def _told_to(function: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> bool:
-    """Some functions of torch change what they are given, or what batch norm counts, only where they are told to."""
-    given = _signature(function).bind(*args, **kwargs).arguments
-    return any(given.get(name) not in (None, False) for name in ("inplace", "training", "use_input_stats", "max_norm", "out"))
+    """Some functions of torch change what they are given, or what a norm counts, only where they are told to."""
+    bound = _signature(function).bind(*args, **kwargs)
+    bound.apply_defaults()
+    given = bound.arguments
+    counts = COUNTS.fullmatch(function.__name__) and given["running_mean"] is not None and (
+        given.get("training", False) is not False or given.get("use_input_stats", False) is not False)
+    return bool(counts) or any(given.get(name) not in (None, False) for name in ("inplace", "max_norm", "out"))
 
 
 @cache

@@ -30,11 +30,16 @@ MOST_FILLED = 4
 still take half the time of fours."""
 
 
+_NAME = "one token"
+NOTHING_LATER: dict[str, Prepared | None] = {_NAME: None}
+"""Of a weight that is not to be prepared for one token."""
+
+
 def runs_for_one(weight: Prepared) -> CRuns:
     """The weight's runs, which from now on know those for one token."""
-    if "one token" not in weight.later:
-        weight.later.setdefault("one token", for_one_token(weight))            # of several Python threads the first
-    found = weight.later["one token"]
+    if _NAME not in weight.later:
+        weight.later.setdefault(_NAME, for_one_token(weight))                  # of several Python threads the first
+    found = weight.later[_NAME]
     if found is not None:
         weight.runs.one_token = ctypes.addressof(found.runs)
     return weight.runs

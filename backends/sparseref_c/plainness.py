@@ -12,7 +12,8 @@ PLAIN = (Tensor, torch.nn.Parameter)
 def plain(*tensors: Tensor | None) -> bool:
     """On the host, and of no class that stands for something else: not sparse, not fake, not of a torch.func transform, and
     without a tangent."""
-    return not transformed() and all(tensor is None or (type(tensor) in PLAIN and tensor.device.type == "cpu")
+    return not transformed() and all(tensor is None or (type(tensor) in PLAIN and tensor.layout is torch.strided
+                                                        and tensor.device.type == "cpu")
                                      for tensor in tensors)
 
 

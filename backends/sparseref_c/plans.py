@@ -60,19 +60,22 @@ def values_of(weight: Any) -> Tensor:
 
 
 class Held(NamedTuple):
-    """What a weight was: its fields, weakly, or they would never be freed, with their versions, and how they are looked at."""
+    """What a weight was: its fields, weakly, or they would never be freed, with their versions and where they lay, which is
+    another place once they are shared with other processes; and how they are looked at."""
 
-    fields: list[tuple[weakref.ref[Tensor], int]]
+    fields: list[tuple[weakref.ref[Tensor], int, int]]
     seen: tuple[Any, ...]
 
     @classmethod
     def by(cls, weight: Any) -> Held:
-        return cls([(weakref.ref(field), field._version) for field in weight.sparse.tensors.values()], _seen(weight))
+        fields = weight.sparse.tensors.values()
+        return cls([(weakref.ref(field), field._version, field.data_ptr()) for field in fields], _seen(weight))
 
     def same(self, weight: Any) -> bool:
         fields = weight.sparse.tensors
         return len(self.fields) == len(fields) and self.seen == _seen(weight) and all(
-            one() is now and now._version == version for (one, version), now in zip(self.fields, fields.values(), strict=True))
+            one() is now and now._version == version and now.data_ptr() == place
+            for (one, version, place), now in zip(self.fields, fields.values(), strict=True))
 
 
 def _seen(weight: Any) -> tuple[Any, ...]:

@@ -20,6 +20,7 @@ from sparseref.layouts.patterns import pattern_places
 
 from .joining import joined
 from .library import ANY, FEW_TOKENS, MANY_TOKENS, ONE_TOKEN, RUN
+from .one_token import NOTHING_LATER
 from .segments import GROUP_ROWS, MOST_COLUMNS, MOST_ROWS, NOTHING, Part, Prepared, in_segments, real_of
 
 SINGLE_COLUMNS = 160
@@ -32,12 +33,17 @@ MOST_FILLED = 1.5
 """Times its entries that the memory of rows abreast is at most; others stay alone."""
 
 
-def prepare(a: SparseArray, transposed: bool = False, abreast: bool = True) -> Prepared:
+def prepare(a: SparseArray, transposed: bool = False, abreast: bool = True, once: bool = False) -> Prepared:
     """A valid array [..., K] in any layout -> Prepared [..., K] with its first sides in one, float32 for all types but float64.
 
     transposed: [..., K, N] -> Prepared [... N, K].  abreast: in fours, faster with few tokens, and joined for many; without,
-    each value stands once.
+    each value stands once.  once: for one product, so that an order for one token would take longer than it saves.
     """
+    weight = _prepared(a, transposed, abreast)
+    return weight if abreast and not once else replace(weight, later=dict(NOTHING_LATER))
+
+
+def _prepared(a: SparseArray, transposed: bool, abreast: bool) -> Prepared:
     layout = a.layout
     if a.ndim == 2 and isinstance(layout, NMG) and layout.sparse_axis % 2 == int(transposed):
         return _from_patterns(a, layout, a.shape[::-1] if transposed else a.shape, abreast)

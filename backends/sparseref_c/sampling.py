@@ -35,11 +35,11 @@ class PreparedPattern:
         arrays = (*self.numbers.arrays[:-1], np.append(np.zeros(1, values.dtype), values)[self.slots])
         runs = CRuns.from_buffer_copy(self.numbers.runs)
         runs.value = arrays[-1].ctypes.data
-        return Prepared(self.numbers.shape, values.dtype, runs, arrays)
+        return Prepared(self.numbers.shape, values.dtype, runs, arrays, later=self.numbers.later)
 
     def in_dtype(self, dtype: np.dtype[Any]) -> Prepared:
         """For `sampled`, to which values do not count."""
-        return Prepared(self.numbers.shape, dtype, self.numbers.runs, self.numbers.arrays)
+        return Prepared(self.numbers.shape, dtype, self.numbers.runs, self.numbers.arrays, later=self.numbers.later)
 
     def in_slots(self, by_value: np.ndarray) -> np.ndarray:
         """What belongs to each prepared value -> [shape], +0 in padding (GRAD-2)."""

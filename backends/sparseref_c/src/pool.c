@@ -32,6 +32,7 @@ static int helpers_started;
 typedef void (*ParallelRegion)(void (*part)(void *), void *what, unsigned threads, unsigned flags);
 static _Atomic(ParallelRegion) borrowed;
 static pthread_once_t forks_known = PTHREAD_ONCE_INIT;
+static int forked;                                         /* this process has none of the threads that its OpenMP knows of */
 
 typedef struct {
     void (*task)(void *, int64_t);
@@ -106,6 +107,7 @@ static void *help(void *number)
 static void forget_helpers(void)
 {
     atomic_store(&borrowed, (ParallelRegion)0);
+    forked = 1;
     helpers_started = 0;
     job = (Job){0};                                        /* of the parent, whose caller goes on there */
     atomic_store(&inside, 0);
@@ -119,7 +121,7 @@ static void watch_forks(void) { pthread_atfork(NULL, NULL, forget_helpers); }
 void sparseref_borrow_threads(void *gomp_parallel)
 {
     pthread_once(&forks_known, watch_forks);
-    atomic_store(&borrowed, (ParallelRegion)gomp_parallel);
+    atomic_store(&borrowed, forked ? (ParallelRegion)0 : (ParallelRegion)gomp_parallel);
 }
 
 int sparseref_borrows_threads(void) { return atomic_load(&borrowed) != 0; }
