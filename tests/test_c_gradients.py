@@ -145,12 +145,12 @@ def test_the_library_refuses_what_it_cannot_do():
     a, using = sr.sparsify(whole((8, 12)), "nmg:2:4:1"), library.library()
     once, twice = prepare(a, abreast=False), prepare(a)
     done, bad, no_set = 0, 2, 3
-    of = lambda array: library.CMatrix(*library.where(array))                              # noqa: E731
     values, grad, x = np.zeros(99, np.float32), whole((3, 8)), whole((3, 12))
+    lies = [library.CMatrix(*library.where(array)) for array in (grad, x)]
     call = using.functions.sparseref_sampled
 
     def told(tokens=3, number=using.number, size=4, threads=1, weight=once):
-        what = library.CSampled(library.ctypes.pointer(weight.runs), of(grad), of(x), values.ctypes.data, tokens, None)
+        what = library.CSampled(library.ctypes.pointer(weight.runs), *lies, values.ctypes.data, tokens, None)
         return call(what, number, size, threads)
 
     assert (told(), told(tokens=0)) == (done, done)
