@@ -292,6 +292,10 @@ def test_a_child_that_is_forked_while_another_thread_multiplies_computes_rightly
     assert (done.returncode, done.stdout) == (0, "all is right\n"), done.stderr
 
 
+def test_a_product_is_packed_as_c_reads_it():
+    assert library.PRODUCT.size == library.ctypes.sizeof(library.CProduct)
+
+
 def test_unaligned_operands_are_copied():
     weight, x = prepare(sr.sparsify(drawn((16, 24)), "nmg:2:4:2")), np.zeros((3, 24), [("a", "i2"), ("b", "f4")])
     x["b"] = drawn((3, 24))

@@ -20,6 +20,7 @@ from torch.fx import Node
 from . import convolutions, steps
 
 HARMLESS = (steps.linears, convolutions.convolution, convolutions.max_pool, torch._C._log_api_usage_once)
+"""What was fused already, and what torchvision writes between."""
 COUNTS = re.compile(r".*(batch|instance)_norm.*")
 """Their running statistics, though no schema says so."""
 PURE_MODULES = (math.__name__, operator.add.__module__, builtins.__name__)
