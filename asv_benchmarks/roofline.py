@@ -109,7 +109,7 @@ def product(w: np.ndarray, x: np.ndarray, layout: sr.NMG) -> tuple[Callable[[], 
     a = placing.sparsify(w, layout, magnitude(w))
     weight, y = prepare(a), np.empty((len(x), len(w)), np.float32)
     if layout.n == layout.m:
-        weight = replace(weight, joined=None)                                              # the loop of n rows, not of more
+        weight = replace(weight, many=None)                                              # the loop of n rows, not of more
     expected, _ = expected_forward(get_operator("linear"), (x, a, None), {}, "float32")
     if error_ratio(multiply(weight, x), expected).max() > 1:
         raise AssertionError(f"{layout}: the product is wrong, so there is nothing to time")

@@ -94,7 +94,7 @@ def measured(w: np.ndarray, x: np.ndarray, group: str, text: str, size: int | No
         a = placing.sparsify(w, layout, magnitude(w))
         prepared = preparing.prepare(a)
         if size is not None:                                                               # joined block rows have their own
-            prepared = replace(prepared, joined=None)
+            prepared = replace(prepared, many=None)
     finally:
         preparing.SINGLE_COLUMNS, preparing.RUN_COLUMNS = single, run_columns
     expected, _ = expected_forward(get_operator("linear"), (x, a, None), {}, "float32")

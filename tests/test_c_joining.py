@@ -42,7 +42,7 @@ def test_the_same_product_for_any_number_of_tokens(form, shape, name):
     x, bias = whole((133, shape[1]), seed=1), whole(shape[0], seed=2)
     expected = x @ sr.decode(a).T + bias
 
-    assert weight.joined is not None
+    assert weight.many is not None
     for tokens in (ENOUGH_TOKENS - 1, ENOUGH_TOKENS, 65, 133):
         assert np.array_equal(expected[:tokens], multiply(weight, x[:tokens], bias, using=using))
 
@@ -50,7 +50,7 @@ def test_the_same_product_for_any_number_of_tokens(form, shape, name):
 @pytest.mark.parametrize(("form", "shape"), JOINED)
 def test_each_value_stands_once_in_long_runs(form, shape):
     a = sr.sparsify(whole(shape), form)
-    joined = prepare(a).joined
+    joined = prepare(a).many
     _, segments, _, columns, values = joined.arrays
     stored = a.values[a.layout.positions(a) >= 0]
     J = joining.block_rows_joined(a.layout.n, a.layout.patterns, shape[1])
@@ -73,7 +73,7 @@ def test_padding_is_never_read():
 @pytest.mark.parametrize(("name", "n", "patterns", "columns", "expected"), [
     ("avx512", 1, 4, 768, 3), ("avx512", 1, 10, 768, 2), ("avx512", 1, 10, 400, 1), ("avx512", 2, 6, 768, 2),
     ("avx512", 3, 4, 768, 1), ("avx512", 1, 2, 768, 4), ("avx512", 1, 16, 768, 1), ("avx512", 1, 10, 10**6, 2),
-    ("avx2", 1, 4, 768, 3), ("avx2", 1, 10, 768, 1), ("avx2", 1, 10, 3072, 2), ("avx2", 2, 6, 768, 1),
+    ("avx2", 1, 4, 768, 3), ("avx2", 1, 10, 768, 2), ("avx2", 1, 16, 768, 1), ("avx2", 1, 5, 768, 2), ("avx2", 2, 6, 768, 1),
     ("avx2", 1, 2, 768, 3), ("avx2", 4, 5, 768, 1), ("avx512", 7, 8, 768, 1), ("avx512", 1, 1, 0, 1)])
 def test_as_many_block_rows_as_runs_stay_long(monkeypatch, name, n, patterns, columns, expected):
     monkeypatch.setattr(joining, "likely_set", lambda: name)
@@ -86,8 +86,31 @@ def test_what_a_prepared_weight_holds_decides_alone():
     rng = np.random.default_rng(0)
     weight = prepare(sr.sparsify(rng.standard_normal((64, 300)).astype(np.float32), "nmg:1:4:2"))
     x = rng.standard_normal((65, 300)).astype(np.float32)
-    apart = replace(weight, joined=None)
+    apart = replace(weight, many=None)
 
     assert multiply(weight, x, at_most=1).tobytes() == multiply(weight, x, at_most=7).tobytes()
     assert multiply(weight, x[:20]).tobytes() == multiply(apart, x[:20]).tobytes()
     assert multiply(weight, x).tobytes() != multiply(apart, x).tobytes()                  # another order of sums
+
+
+@pytest.mark.parametrize(("form", "shape"), [("nmg:2:8:2", (60, 100)), ("nmg:2:5:3,tail=short", (33, 81)),
+                                             ("nmg:5:7:2", (40, 50))])
+@pytest.mark.parametrize("name", SETS)
+def test_runs_of_unlike_length_go_by_it(form, shape, name):
+    """Where the last chunk is not full and n is no less than 2."""
+    a = sr.sparsify(whole(shape), form)
+    weight = prepare(a)
+    x = whole((70, shape[1]), seed=1)
+    _, segments, runs, _, values = weight.many.arrays
+
+    assert np.array_equal(multiply(weight, x, using=library.Library(library.load(), name, SETS[name])), x @ sr.decode(a).T)
+    assert np.array_equal(np.sort(values[values != 0]), np.sort(a.values[a.layout.positions(a) >= 0]))  # 0: no row
+    for segment in segments:
+        own = runs[int(segment["first_run"]):][:int(segment["runs"])]
+        block_row = own["row"][:, 0] // a.layout.m
+        assert np.all(np.diff(block_row) >= 0)
+        assert np.all(np.diff(own["count"].astype(int))[np.diff(block_row) == 0] >= 0)
+
+
+def test_runs_that_are_equally_long_stand_there_no_third_time():
+    assert prepare(sr.sparsify(whole((60, 112)), "nmg:2:8:2")).many is None

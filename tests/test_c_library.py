@@ -43,8 +43,8 @@ def test_every_instruction_set_of_this_machine_proves_itself(name):
 @pytest.mark.parametrize("form", FORMATS)
 @pytest.mark.parametrize("tokens", [1, 8, 33, 130])
 def test_threads_do_not_change_a_bit(form, tokens):
-    """Nor does the number of tokens beside a token, but for one token and joined block rows; not the sign of a zero either, of
-    which filling could make another."""
+    """Nor does the number of tokens beside a token, but for one token and what has another order for many; not the sign of a
+    zero either, of which filling could make another."""
     weight = prepare(sr.sparsify(drawn((300, 150)), form))
     negative = prepare(sr.sparsify(-1 - np.abs(drawn((300, 150))), form))
     x, bias, zeros = drawn((tokens, 150), seed=1), drawn(300, seed=2), np.full((tokens, 300), -0.0, np.float32)

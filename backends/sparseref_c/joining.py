@@ -20,31 +20,30 @@ from typing import Any
 import numpy as np
 
 from .library import RUN, likely_set
-from .segments import GROUP_ROWS, MOST_COLUMNS, MOST_ROWS, Part, Prepared, in_segments
+from .segments import GROUP_ROWS, MOST_COLUMNS, MOST_ROWS, Part, Prepared, by_length, in_segments
 
 MANY_REGISTERS = {"avx512", "neon"}
 """Sets with 32 registers; with them a run may have four rows, else three."""
 LEAST_VALUES, LEAST_OF_TWO = 30, 10
-"""Values of a run, on average; of two block rows where there are many registers.  A run loads and stores its sums, and where it
-ends the machine guesses wrongly.  Measured with 768 columns: with many registers a tenth is gained at 15 (1:10), a twentieth at
-10.7 (1:12), but three block rows at 18 (1:5) lose to two; with 16 registers 15 lose a twentieth and 36 (1:4) gain one."""
+"""Values of a run, on average; of two block rows.  A run loads and stores its sums, and where it ends the machine may guess
+wrongly.  Measured with 768 columns: with 32 registers two block rows gain a tenth at 15 (1:10) and a twentieth at 10.7 (1:12),
+with 16 on a Zen 3 a sixth and an eighth, at 6 (1:16) next to nothing; but three at 18 (1:5) lose to two on both."""
 
 
 def block_rows_joined(n: int, patterns: int, fibres: int) -> int:
     """How many block rows share their loads; 1: none."""
     wide = likely_set() in MANY_REGISTERS
     values = {J: n * J * min(fibres, MOST_COLUMNS) / patterns**J for J in range(2, MOST_ROWS // n + 1)}
-    least = {2: LEAST_OF_TWO if wide else LEAST_VALUES}
     most = MOST_ROWS if wide else MOST_ROWS - 1
-    return max((J for J in values if n * J <= most and values[J] >= least.get(J, LEAST_VALUES)), default=1)
+    return max((J for J in values if n * J <= most and values[J] >= (LEAST_OF_TWO if J == 2 else LEAST_VALUES)), default=1)
 
 
 def joined(shape: tuple[int, ...], m: int, places: np.ndarray, pattern: np.ndarray, column: np.ndarray, values: np.ndarray,
            real: Any) -> Prepared | None:
     """shape [O, K], places [C, n], pattern [S], column [RB, S] (K: not stored), values [RB, S, n] -> runs of joined block rows.
 
-    None: nothing would be gained.  Order, from the outside in: group of rows, block of columns, joined block rows, patterns of
-    each in turn, column.
+    None: nothing would be gained.  Order, from the outside in: group of rows, block of columns, joined block rows, length of a
+    run, patterns of each in turn, column.
     """
     (patterns, n), fibres = places.shape, shape[1]
     J = block_rows_joined(n, patterns, fibres)
@@ -79,8 +78,12 @@ def _runs(members: np.ndarray, kinds: np.ndarray, column: np.ndarray, places: np
     order = np.lexsort((*kinds.T[::-1], members[:, 0]))
     members, kinds, column = members[order], kinds[order], column[order]
     begins = np.flatnonzero(np.append(True, np.any(np.diff(np.c_[members[:, 0], kinds], axis=0), axis=1))[:len(column)])
+    counts = np.diff(begins, append=len(column))
+    run, entry = by_length(members[begins, 0], counts)
+    members, kinds, column, counts = members[entry], kinds[entry], column[entry], counts[run]
+    begins = np.cumsum(counts) - counts
     runs = np.zeros(len(begins), RUN)
-    runs["count"] = np.diff(begins, append=len(column))
+    runs["count"] = counts
     n = kinds.shape[1] * places.shape[1]
     runs["row"][:, :n] = (members[begins, :, None] * m + places[kinds[begins]]).reshape(-1, n)
     return Part(runs, column, values(members, column[:, None]).reshape(-1), n, 1)

@@ -5,6 +5,9 @@ stand there once more, alone, for many tokens: at n of 2 and more, and where fil
 has runs of one row, four of about equal length abreast.  Padding is left out; where only some of four runs have a slot, the
 others read a column of zeros, number K.  Order, from the outside in: group of rows, block of columns, four block rows or rows,
 pattern, slot; alone block row, pattern, slot.  Patterns go by their rows, so that as many as possible begin with the same.
+
+With n of 2 and more and a last chunk that is not full, runs are not equally long: for 33 tokens and more they stand there a
+third time, those of a block row by their length.
 """
 
 from __future__ import annotations
@@ -21,7 +24,7 @@ from sparseref.layouts.patterns import pattern_places
 from .joining import joined
 from .library import ANY, FEW_TOKENS, MANY_TOKENS, ONE_TOKEN, RUN
 from .one_token import NOTHING_LATER
-from .segments import GROUP_ROWS, MOST_COLUMNS, MOST_ROWS, NOTHING, Part, Prepared, in_segments, real_of
+from .segments import GROUP_ROWS, MOST_COLUMNS, MOST_ROWS, NOTHING, Part, Prepared, by_length, in_segments, real_of
 
 SINGLE_COLUMNS = 160
 """Of a block of columns at n = 1 at most, unless one chunk has more: every multiplication reads x, so that much of a tile of
@@ -112,21 +115,27 @@ def _from_patterns(a: SparseArray, layout: NMG, shape: tuple[int, ...], abreast:
     for one in range(block[-1] + 1 if len(block) else 0):
         slots = np.flatnonzero(block == one)
         blocks.append(slots[np.argsort(pattern[slots], kind="stable")])
-    groups = [[part for slots in blocks
-               for part in _patterns_in_fours(column[first:first + each, :, slots], values[first:first + each, :, slots],
-                                              pattern[slots], places, m, fibres, abreast)]
-              for first in range(0, len(column), each)]
-    weight = in_segments(shape, each * 4 * m, m, min(n, MOST_ROWS), groups, real)
+
+    def in_groups(in_fours: bool) -> Prepared:
+        groups = [[part for slots in blocks
+                   for part in _patterns_in_fours(column[first:first + each, :, slots], values[first:first + each, :, slots],
+                                                  pattern[slots], places, m, fibres, in_fours)]
+                  for first in range(0, len(column), each)]
+        return in_segments(shape, each * 4 * m, m, min(n, MOST_ROWS), groups, real)
+
+    if not abreast:
+        return in_groups(False)
     even = layout.patterns * layout.g
-    return replace(weight, even=even, joined=joined(shape, m, places, pattern, *by_row, real)) if abreast else weight
+    many = joined(shape, m, places, pattern, *by_row, real) or (in_groups(False) if n > 1 and fibres % even else None)
+    return replace(in_groups(True), even=even, many=many)
 
 
 def _patterns_in_fours(column: np.ndarray, values: np.ndarray, pattern: np.ndarray, places: np.ndarray, m: int,
                        zeros: int, in_fours: bool) -> list[Part]:
     """column [F, 4, S], values [F, 4, S, n], rising pattern [S], places [C, n] -> the runs of four block rows.
 
-    Abreast for few tokens, with slots that any of the four stores, and alone for many; where n is 1 and all four store the
-    same slots, abreast for all.
+    in_fours: abreast for few tokens, with slots that any of the four stores, and alone for many; where n is 1 and all four
+    store the same slots, abreast for all.  Without: alone, and those of a block row by their length.
     """
     starts = np.flatnonzero(np.diff(pattern, prepend=-1))                                  # P patterns
     slots_of = np.diff(starts, append=len(pattern))
@@ -146,7 +155,12 @@ def _patterns_in_fours(column: np.ndarray, values: np.ndarray, pattern: np.ndarr
     def alone(which: np.ndarray, serves: int) -> list[Part]:
         used = which[:, None] & (counts > 0)
         kept = stored & np.repeat(which, slots_of, axis=1)[:, None]
-        return _pieces(counts[used], rows[used], column[kept], values[kept][..., None], 1, serves)
+        runs, slots = (counts[used], rows[used]), (column[kept], values[kept][..., None])
+        if not in_fours:
+            four, one, _ = np.nonzero(used)
+            run, slot = by_length(four * 4 + one, counts[used])
+            runs, slots = (runs[0][run], runs[1][run]), (slots[0][slot], slots[1][slot])
+        return _pieces(*runs, *slots, 1, serves)
 
     if not in_fours:
         return alone(np.ones_like(alike), ANY)

@@ -17,7 +17,7 @@ GROUP_ROWS, MOST_COLUMNS = 128, 1536
 NOTHING = -0.0
 """The value of a slot that a run abreast lacks: 0 times it is -0, which leaves every sum as it is, -0 among them."""
 ENOUGH_TOKENS = 33
-"""From so many on a tile is as wide as a run of joined rows wants it.  The tokens of a product decide, not those of a tile, so
+"""From so many on a tile is as wide as runs that go alone want it.  The tokens of a product decide, not those of a tile, so
 that no sum depends on threads."""
 
 
@@ -40,7 +40,7 @@ class Part(NamedTuple):
 class Prepared:
     """A weight [O, K] in runs, of float32 or float64 values; `arrays` own what `runs` points to.
 
-    joined: the same weight for ENOUGH_TOKENS and more, where that differs.  even: columns, of which all rows store equally many
+    many: the same weight for ENOUGH_TOKENS and more, where that differs.  even: columns, of which all rows store equally many
     from each multiple on; 0: none are known.  later: what is made of it when it is first asked for.
     """
 
@@ -48,12 +48,12 @@ class Prepared:
     dtype: np.dtype[Any]
     runs: CRuns
     arrays: tuple[np.ndarray, ...]
-    joined: Prepared | None = None
+    many: Prepared | None = None
     even: int = 0
     later: dict[str, Prepared | None] = field(default_factory=dict)
 
     def runs_for(self, tokens: int) -> CRuns:
-        return self.runs if self.joined is None or tokens < ENOUGH_TOKENS else self.joined.runs
+        return self.runs if self.many is None or tokens < ENOUGH_TOKENS else self.many.runs
 
 
 def in_segments(shape: tuple[int, ...], group_rows: int, block_rows: int, widest: int, groups: list[list[Part]],
@@ -80,6 +80,19 @@ def in_segments(shape: tuple[int, ...], group_rows: int, block_rows: int, widest
     if load().sparseref_check(found, CSizes(*(array.size for array in arrays))):
         raise RuntimeError("the C library refuses a prepared weight: validate says whether its array is valid")
     return Prepared((rows, columns), np.dtype(real), found, arrays)
+
+
+def by_length(block_row: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """[runs] each, block rows rising -> the order of runs, and that of their columns, in which those of a block row that are
+    equally long follow each other.
+
+    The machine guesses that a loop ends where it ended before.  Measured on a Zen 3, 3072 x 768: 1.12 to 1.18 times as fast
+    where block rows are joined (1:8 and 1:10), 1.05 to 1.1 where the last chunk of columns is not full (2:16:4, 2:8:8).
+    """
+    order = np.lexsort((counts, block_row))
+    sizes = counts[order]
+    begins = (np.cumsum(counts) - counts)[order]
+    return order, np.repeat(begins - (np.cumsum(sizes) - sizes), sizes) + np.arange(sizes.sum())
 
 
 def span(columns: np.ndarray, zeros: int) -> tuple[int, int]:

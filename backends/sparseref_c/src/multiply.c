@@ -19,6 +19,10 @@
  * up to a twentieth faster than eight, where there are registers. */
 enum { ENOUGH_SUMS = 8, MOST_SUMS = 16, SUMS_ABREAST = REGISTERS == 32 ? 16 : 12 };
 
+/* Columns of a run alone between two questions whether it ends, which the machine can guess wrongly and which take a fifth of a
+ * column's instructions.  Measured on a Zen 3: a tenth. */
+enum { AT_ONCE = 4 };
+
 ALWAYS_INLINE void load_sums(vec *acc, const char *row, const int V)
 {
 #pragma GCC unroll 8
@@ -95,7 +99,12 @@ ALWAYS_INLINE void multiply_one_by_one(const Run *run, const Run *end, const uin
                 sums[i] = (char *)y + run->row[i] * tile_row;
                 load_sums(acc[i], sums[i], V);
             }
-            for (const uint32_t *last = column + run->count; column < last; column++, value += N)
+            const uint32_t *last = column + run->count;
+            for (; last - column >= AT_ONCE; column += AT_ONCE, value += AT_ONCE * N)
+#pragma GCC unroll 4
+                for (int i = 0; i < AT_ONCE; i++)
+                    multiply_column(acc, value + i * N, 1, (const char *)x + column[i] * tile_row, N, V);
+            for (; column < last; column++, value += N)
                 multiply_column(acc, value, 1, (const char *)x + *column * tile_row, N, V);
 #pragma GCC unroll 4
             for (int i = 1; i < N; i++)
